@@ -1,0 +1,240 @@
+//! Guard rails: limits set on the machine, checked against a plan before it is claimed. They fail closed: a currency
+//! that a table of limits does not name is refused, because a limit that can be walked around is none.
+
+use crate::Date;
+use crate::finding::{Finding, FindingCode};
+use crate::ids::CompanyId;
+use crate::mapping::DocumentKind;
+use crate::money::{Currency, Money, MoneyError};
+use crate::plan::PostingPlan;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The limits. An empty table means no limit of that sort.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardLimits {
+    /// Companies that may be posted to.
+    pub companies: BTreeSet<CompanyId>,
+    /// Kinds of documents that may be written.
+    pub kinds: BTreeSet<DocumentKind>,
+    /// Largest single document.
+    pub max_per_document: BTreeMap<Currency, Money>,
+    /// Largest sum of one run.
+    pub max_per_run: BTreeMap<Currency, Money>,
+    /// Largest sum of one day.
+    pub max_per_day: BTreeMap<Currency, Money>,
+    /// Most documents of one run.
+    pub max_documents_per_run: Option<u32>,
+    /// Days on which nothing is posted.
+    pub blackout_dates: BTreeSet<Date>,
+}
+
+/// What has been claimed already, by currency.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// In this run.
+    pub run: BTreeMap<Currency, Money>,
+    /// On this day, this run included.
+    pub day: BTreeMap<Currency, Money>,
+    /// Documents of this run.
+    pub run_documents: u32,
+}
+
+impl Spent {
+    /// Counts a plan that is being claimed.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`] when the sums do not fit; nothing is counted then.
+    pub fn add(&mut self, plan: &PostingPlan) -> Result<(), MoneyError> {
+        let size = plan.size()?;
+        let run = sum_with(&self.run, size)?;
+        let day = sum_with(&self.day, size)?;
+        self.run.insert(size.currency, run);
+        self.day.insert(size.currency, day);
+        self.run_documents = self.run_documents.saturating_add(1);
+        Ok(())
+    }
+}
+
+/// Every limit that posting `plan` today would break; empty = it may be posted.
+///
+/// The size of a document is [`PostingPlan::size`], not its total: lines that cancel each other still move money.
+pub fn check(limits: &GuardLimits, plan: &PostingPlan, spent: &Spent, today: Date) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !limits.companies.is_empty() && !limits.companies.contains(&plan.company) {
+        findings.push(refused(
+            "company",
+            plan.company.as_str(),
+            format!("company {} may not be posted to from this machine", plan.company),
+            "add it to guard_rails.companies in purser.toml on this machine, or mend flow.company",
+        ));
+    }
+    let kind = plan.document.kind();
+    if !limits.kinds.is_empty() && !limits.kinds.contains(&kind) {
+        findings.push(refused(
+            "document kind",
+            kind.as_str(),
+            format!("documents of the kind {} may not be written from this machine", kind.as_str()),
+            "add it to guard_rails.document_kinds in purser.toml on this machine, or mend flow.document",
+        ));
+    }
+    if limits.blackout_dates.contains(&today) {
+        findings.push(refused(
+            "date",
+            &today.to_string(),
+            format!("nothing is posted on {today}"),
+            "replay it on another day, or mend guard_rails.blackout_dates in purser.toml on this machine",
+        ));
+    }
+    if let Some(most) = limits.max_documents_per_run
+        && spent.run_documents >= most
+    {
+        findings.push(refused(
+            "documents of the run",
+            &most.to_string(),
+            format!("this run has reached its limit of {most} documents"),
+            "replay it in a later run, or raise guard_rails.max_documents_per_run in purser.toml on this machine",
+        ));
+    }
+    findings.extend(check_sums(limits, plan, spent));
+    findings
+}
+
+fn check_sums(limits: &GuardLimits, plan: &PostingPlan, spent: &Spent) -> Vec<Finding> {
+    let size = match plan.size() {
+        Ok(size) => size,
+        Err(error) => {
+            return vec![Finding::document(
+                FindingCode::AmountInvalid,
+                "total",
+                plan.total.to_string(),
+                format!("the size of the document cannot be determined: {error}"),
+                "split the record in the source system",
+            )];
+        }
+    };
+    let none = BTreeMap::new();
+    let sums = [
+        (&limits.max_per_document, "max_per_document", &none),
+        (&limits.max_per_run, "max_per_run", &spent.run),
+        (&limits.max_per_day, "max_per_day", &spent.day),
+    ];
+    sums.into_iter().filter_map(|(table, name, already)| check_sum(table, name, already, size)).collect()
+}
+
+fn check_sum(
+    table: &BTreeMap<Currency, Money>,
+    name: &str,
+    already: &BTreeMap<Currency, Money>,
+    size: Money,
+) -> Option<Finding> {
+    if table.is_empty() {
+        return None;
+    }
+    let fix = format!(
+        "look at the record, then raise guard_rails.{name} for {} in purser.toml on this machine and replay it",
+        size.currency
+    );
+    let Some(limit) = table.get(&size.currency) else {
+        let message = format!("guard_rails.{name} names no limit for {}", size.currency);
+        return Some(refused(name, &size.to_string(), message, &fix));
+    };
+    let within =
+        sum_with(already, size).is_ok_and(|sum| sum.currency == limit.currency && sum.minor <= limit.minor);
+    if within {
+        return None;
+    }
+    let before = already.get(&size.currency).copied().unwrap_or(Money::zero(size.currency));
+    let message = if before.is_zero() {
+        format!("{size} is more than the limit of {limit}")
+    } else {
+        format!("{size} after {before} is more than the limit of {limit}")
+    };
+    Some(refused(name, &size.to_string(), message, &fix))
+}
+
+fn sum_with(sums: &BTreeMap<Currency, Money>, size: Money) -> Result<Money, MoneyError> {
+    sums.get(&size.currency).copied().unwrap_or(Money::zero(size.currency)).plus(size)
+}
+
+fn refused(field: &str, value: &str, message: String, fix: &str) -> Finding {
+    Finding::document(FindingCode::GuardRail, field, value, message, fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{day, document, line, plan, rules, usd};
+
+    fn sample_plan(cents: i64) -> PostingPlan {
+        plan(&document(vec![line("1", "Travel", cents)]), &rules(), DocumentKind::Journal)
+    }
+
+    fn fields(limits: &GuardLimits, plan: &PostingPlan, spent: &Spent) -> Vec<String> {
+        let findings = check(limits, plan, spent, day("2026-01-20"));
+        assert!(findings.iter().all(|finding| finding.code == FindingCode::GuardRail));
+        findings.into_iter().map(|finding| finding.field).collect()
+    }
+
+    #[test]
+    fn without_limits_everything_may_be_posted() {
+        assert!(fields(&GuardLimits::default(), &sample_plan(1), &Spent::default()).is_empty());
+    }
+
+    #[test]
+    fn every_broken_limit_is_told() {
+        let limits = GuardLimits {
+            companies: ["OTHER".into()].into(),
+            kinds: [DocumentKind::ApInvoice].into(),
+            max_per_document: [(Currency::USD, usd(999))].into(),
+            max_per_run: [(Currency::USD, usd(999))].into(),
+            max_per_day: [(Currency::USD, usd(999))].into(),
+            max_documents_per_run: Some(0),
+            blackout_dates: [day("2026-01-20")].into(),
+        };
+        assert_eq!(
+            fields(&limits, &sample_plan(1000), &Spent::default()),
+            [
+                "company",
+                "document kind",
+                "date",
+                "documents of the run",
+                "max_per_document",
+                "max_per_run",
+                "max_per_day"
+            ]
+        );
+    }
+
+    #[test]
+    fn sums_of_run_and_day_include_what_was_claimed_before() {
+        let limits =
+            GuardLimits { max_per_run: [(Currency::USD, usd(1500))].into(), ..GuardLimits::default() };
+        let mut spent = Spent::default();
+        assert!(fields(&limits, &sample_plan(1000), &spent).is_empty());
+        spent.add(&sample_plan(1000)).unwrap();
+        assert_eq!(spent.run_documents, 1);
+        assert!(fields(&limits, &sample_plan(500), &spent).is_empty());
+        assert_eq!(fields(&limits, &sample_plan(501), &spent), ["max_per_run"]);
+    }
+
+    #[test]
+    fn lines_that_cancel_each_other_do_not_hide_the_size_of_a_document() {
+        let lines = vec![line("1", "Travel", 1_000_000), line("2", "Meals", -1_000_000)];
+        let cancelling = plan(&document(lines), &rules(), DocumentKind::Journal);
+        assert!(cancelling.total.is_zero());
+        let limits = GuardLimits {
+            max_per_document: [(Currency::USD, usd(999_999))].into(),
+            ..GuardLimits::default()
+        };
+        assert_eq!(fields(&limits, &cancelling, &Spent::default()), ["max_per_document"]);
+        assert_eq!(fields(&limits, &sample_plan(-2_000_000), &Spent::default()), ["max_per_document"]);
+    }
+
+    #[test]
+    fn a_currency_without_a_limit_is_refused_where_others_have_one() {
+        let euro = Currency::new("EUR").unwrap();
+        let limits =
+            GuardLimits { max_per_day: [(euro, Money::new(1, euro))].into(), ..GuardLimits::default() };
+        assert_eq!(fields(&limits, &sample_plan(1), &Spent::default()), ["max_per_day"]);
+    }
+}

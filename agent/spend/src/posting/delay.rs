@@ -1,0 +1,62 @@
+//! When the next attempt is made. Delays are drawn by the caller's jitter, so that this stays pure.
+
+use super::PostingPolicy;
+use crate::Timestamp;
+use chrono::TimeDelta;
+
+/// Everything a transition depends on besides state and event.
+pub(super) struct Moment<'a> {
+    pub(super) policy: &'a PostingPolicy,
+    pub(super) jitter: f64,
+    pub(super) now: Timestamp,
+}
+
+impl Moment<'_> {
+    /// Full jitter below a ceiling that doubles, with a floor that keeps an unlucky draw from hammering.
+    pub(super) fn backoff(&self, failures: u32) -> Timestamp {
+        let base = millis(self.policy.backoff_base).max(1);
+        let most = millis(self.policy.backoff_max).max(base);
+        let doublings = failures.saturating_sub(1).min(40);
+        let ceiling = base.saturating_mul(1 << doublings).min(most);
+        self.spread(base / 4, ceiling)
+    }
+
+    /// A refused credential concerns the whole connection; hammering it may lock the account.
+    pub(super) fn credential_pause(&self) -> Timestamp {
+        let most = millis(self.policy.backoff_max).max(millis(self.policy.backoff_base));
+        self.spread(most / 2, most)
+    }
+
+    pub(super) fn throttled(&self, until: Timestamp) -> Timestamp {
+        until.clamp(later(self.now, TimeDelta::milliseconds(250)), later(self.now, LONGEST_THROTTLE))
+    }
+
+    /// While the ERP may still commit: look-ups at growing distance, one at the end of the window.
+    pub(super) fn before_settled(&self, cut_at: Timestamp) -> Timestamp {
+        let base = millis(self.policy.backoff_base).max(1);
+        let age = millis(self.now.signed_duration_since(cut_at));
+        let ceiling = age.clamp(base, millis(self.policy.backoff_max).max(base));
+        let end = later(cut_at, self.policy.settle_window);
+        let next = self.spread(ceiling / 2, ceiling);
+        if end > self.now { next.min(end) } else { next }
+    }
+
+    fn spread(&self, floor: i64, ceiling: i64) -> Timestamp {
+        let share = if self.jitter.is_finite() { self.jitter.clamp(0.0, 1.0) } else { 1.0 };
+        // Milliseconds of a delay, not money; the cast saturates.
+        let drawn = (ceiling as f64 * share) as i64;
+        later(self.now, TimeDelta::milliseconds(drawn.max(floor).max(1)))
+    }
+}
+
+/// The longest `Retry-After` that is believed.
+const LONGEST_THROTTLE: TimeDelta = TimeDelta::hours(24);
+
+/// Delays beyond ten years are misconfiguration; the bound keeps arithmetic in range.
+fn millis(delta: TimeDelta) -> i64 {
+    delta.num_milliseconds().clamp(0, 315_360_000_000)
+}
+
+pub(super) fn later(from: Timestamp, delta: TimeDelta) -> Timestamp {
+    from.checked_add_signed(delta).unwrap_or(Timestamp::MAX_UTC)
+}
