@@ -1,0 +1,58 @@
+//! One group of writes inside one transaction: heads and counters are read once, kept in memory and written once.
+
+use super::access::{Look, Writer};
+use super::batch::Op;
+use super::codec::{decode, encode};
+use super::engine::Fault;
+use super::tables::Table;
+use super::{audit, postings, runs, secrets, state};
+use serde::{Deserialize, Serialize};
+use spend::ids::FlowId;
+use std::collections::BTreeMap;
+
+const HEADS: &[u8] = b"heads";
+
+/// The last numbers given out, and the head of the audit chain, kept apart from the entries so that a cut tail shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Heads {
+    pub(crate) posting: u64,
+    pub(crate) run: u64,
+    pub(crate) audit: u64,
+    pub(crate) audit_hash: [u8; 32],
+}
+
+impl Heads {
+    pub(crate) fn read(look: &impl Look) -> Result<Self, Fault> {
+        match look.sealed(Table::Meta, HEADS)? {
+            Some(plain) => Ok(decode(Table::Meta.name(), &plain)?),
+            None => Ok(Self::default()),
+        }
+    }
+
+    pub(crate) fn write(&self, w: &mut Writer<'_>) -> Result<(), Fault> {
+        w.put_sealed(Table::Meta, HEADS, &encode(Table::Meta.name(), self)?)
+    }
+}
+
+/// How many postings of a flow entered or left a state.
+pub(crate) type Deltas = BTreeMap<(FlowId, u8), i64>;
+
+/// Writes a group.
+pub(crate) fn group<'a>(w: &mut Writer<'_>, ops: impl Iterator<Item = &'a Op>) -> Result<(), Fault> {
+    let before = Heads::read(w)?;
+    let mut heads = before.clone();
+    let mut deltas = Deltas::new();
+    for op in ops {
+        match op {
+            Op::Posting(posting) => postings::put(w, &mut heads, &mut deltas, posting)?,
+            Op::Audit { posting, body } => audit::append(w, &mut heads, posting.as_deref(), body)?,
+            Op::State { table, name, bytes } => state::put(w, *table, name, bytes)?,
+            Op::RemoveState { table, name } => state::remove(w, *table, name)?,
+            Op::Run { id, bytes } => runs::put(w, &mut heads, id, bytes)?,
+            Op::Secret { name, bytes } => secrets::put(w, name, bytes)?,
+            Op::RemoveSecret { name } => secrets::remove(w, name)?,
+        }
+    }
+    postings::count(w, &deltas)?;
+    if heads != before { heads.write(w) } else { Ok(()) }
+}

@@ -1,0 +1,117 @@
+//! A batch: what is to become durable together, or not at all.
+
+use super::audit::AuditDraft;
+use super::codec::encode;
+use super::error::StoreError;
+use super::postings::PreparedPosting;
+use super::runs::RunRecord;
+use super::secrets::StoredSecret;
+use super::state::StateTable;
+use serde::Serialize;
+use spend::posting::Posting;
+use zeroize::Zeroizing;
+
+/// Writes that belong together. Values are turned into bytes as they are added; if one cannot be, the whole batch is
+/// refused when it is committed.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(crate) ops: Vec<Op>,
+    pub(crate) fault: Option<StoreError>,
+}
+
+/// One write.
+pub(crate) enum Op {
+    Posting(Box<PreparedPosting>),
+    Audit { posting: Option<String>, body: Vec<u8> },
+    State { table: StateTable, name: String, bytes: Vec<u8> },
+    RemoveState { table: StateTable, name: String },
+    Run { id: String, bytes: Vec<u8> },
+    Secret { name: String, bytes: Zeroizing<Vec<u8>> },
+    RemoveSecret { name: String },
+}
+
+impl std::fmt::Debug for Op {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Op::Posting(_) => "posting",
+            Op::Audit { .. } => "audit entry",
+            Op::State { .. } => "state",
+            Op::RemoveState { .. } => "removal of state",
+            Op::Run { .. } => "run",
+            Op::Secret { .. } => "secret",
+            Op::RemoveSecret { .. } => "removal of a secret",
+        })
+    }
+}
+
+impl Batch {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty() && self.fault.is_none()
+    }
+
+    /// Adds everything of another batch, after what is here.
+    pub fn append(&mut self, other: Batch) -> &mut Self {
+        self.ops.extend(other.ops);
+        self.fault = self.fault.take().or(other.fault);
+        self
+    }
+
+    /// Writes a posting in its present state; an earlier state under the same key is replaced.
+    pub fn put_posting(&mut self, posting: Posting) -> &mut Self {
+        self.add(PreparedPosting::new(&posting, false).map(|p| Op::Posting(Box::new(p))))
+    }
+
+    /// Writes a claim: refused if the posting is already in the ledger or closed.
+    pub(crate) fn put_claim(&mut self, posting: &Posting) -> &mut Self {
+        self.add(PreparedPosting::new(posting, true).map(|p| Op::Posting(Box::new(p))))
+    }
+
+    /// Appends an audit entry.
+    pub fn audit(&mut self, draft: AuditDraft) -> &mut Self {
+        self.add(draft.into_op())
+    }
+
+    /// Writes a small named value.
+    pub fn put<T: Serialize>(&mut self, table: StateTable, name: &str, value: &T) -> &mut Self {
+        let bytes = encode("state", value);
+        self.add(bytes.map(|bytes| Op::State { table, name: name.to_owned(), bytes }))
+    }
+
+    /// Takes a small named value away, if it is there.
+    pub fn remove(&mut self, table: StateTable, name: &str) -> &mut Self {
+        self.add(Ok(Op::RemoveState { table, name: name.to_owned() }))
+    }
+
+    /// Writes a run; an earlier record of the same run is replaced.
+    pub fn run(&mut self, run: RunRecord) -> &mut Self {
+        let bytes = encode("runs", &run);
+        self.add(bytes.map(|bytes| Op::Run { id: run.id.as_str().to_owned(), bytes }))
+    }
+
+    /// Stores a secret under a name; an earlier one is replaced.
+    pub fn put_secret(&mut self, name: &str, secret: StoredSecret) -> &mut Self {
+        let bytes = secret.to_bytes(name);
+        self.add(bytes.map(|bytes| Op::Secret { name: name.to_owned(), bytes }))
+    }
+
+    /// Forgets a secret, if it is there.
+    pub fn remove_secret(&mut self, name: &str) -> &mut Self {
+        self.add(Ok(Op::RemoveSecret { name: name.to_owned() }))
+    }
+
+    fn add(&mut self, op: Result<Op, StoreError>) -> &mut Self {
+        match op {
+            Ok(op) => self.ops.push(op),
+            Err(fault) => {
+                self.fault.get_or_insert(fault);
+            }
+        }
+        self
+    }
+}

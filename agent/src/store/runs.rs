@@ -1,0 +1,140 @@
+//! Run history.
+
+use super::access::{Look, Writer};
+use super::apply::Heads;
+use super::codec::decode;
+use super::engine::Fault;
+use super::error::StoreError;
+use super::tables::Table;
+use serde::{Deserialize, Serialize};
+use spend::Timestamp;
+use spend::ids::{FlowId, RunId};
+
+/// Counters of one run. Money is not in here: statements are made by the proof.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunReport {
+    /// Records read from the source.
+    pub read: u64,
+    /// Records not seen before.
+    pub new: u64,
+    /// Records seen before, unchanged.
+    pub known: u64,
+    /// Records that changed after they were posted.
+    pub changed: u64,
+    /// Records the source could not give in readable form.
+    pub unreadable: u64,
+    /// Postings planned.
+    pub planned: u64,
+    /// Postings written by this run.
+    pub posted: u64,
+    /// Postings found in the ERP and adopted.
+    pub adopted: u64,
+    /// Records marked at the source.
+    pub acknowledged: u64,
+    /// Postings that began to wait for a person.
+    pub held: u64,
+    /// Postings whose outcome is open after this run.
+    pub in_doubt: u64,
+    /// Postings that wait for their next attempt after this run.
+    pub waiting: u64,
+    /// What went wrong, in words, without secrets.
+    pub errors: Vec<String>,
+    /// When something of this flow is due next; `None` = nothing open that time alone can settle.
+    pub next_due: Option<Timestamp>,
+}
+
+impl RunReport {
+    /// Whether the run did what it could without trouble.
+    pub fn is_clean(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// Adds a later run: counters add up, what is open is as the later one says.
+    pub fn add(&mut self, later: RunReport) {
+        self.read += later.read;
+        self.new += later.new;
+        self.known += later.known;
+        self.changed += later.changed;
+        self.unreadable += later.unreadable;
+        self.planned += later.planned;
+        self.posted += later.posted;
+        self.adopted += later.adopted;
+        self.acknowledged += later.acknowledged;
+        self.held += later.held;
+        self.in_doubt = later.in_doubt;
+        self.waiting = later.waiting;
+        self.errors.extend(later.errors);
+        self.next_due = later.next_due;
+    }
+}
+
+/// One execution of a flow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Which.
+    pub id: RunId,
+    /// Of which flow.
+    pub flow: FlowId,
+    /// What started it.
+    pub trigger: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// What it did.
+    #[serde(flatten)]
+    pub report: RunReport,
+}
+
+/// How many records are opened in one transaction.
+const CHUNK: usize = 64;
+
+pub(crate) fn put(w: &mut Writer<'_>, heads: &mut Heads, id: &str, bytes: &[u8]) -> Result<(), Fault> {
+    let by_id = w.keys().index_hash("run", &[id]);
+    let key = match w.raw(Table::RunById, &by_id)? {
+        Some(known) => known,
+        None => {
+            heads.run += 1;
+            let fresh = heads.run.to_be_bytes();
+            w.put_raw(Table::RunById, &by_id, &fresh)?;
+            fresh.to_vec()
+        }
+    };
+    w.put_sealed(Table::Runs, &key, bytes)
+}
+
+/// The next older runs below `below`; the last key that was looked at, to go on from.
+pub(crate) fn older(look: &impl Look, below: Option<&[u8]>) -> Result<Page, Fault> {
+    let pairs = look.descend(Table::Runs, &[], below, CHUNK)?;
+    let mut runs = Vec::with_capacity(pairs.len());
+    for (key, sealed) in &pairs {
+        let plain = look.keys().open(Table::Runs.name(), key, sealed)?;
+        runs.push(decode::<RunRecord>(Table::Runs.name(), &plain)?);
+    }
+    Ok(Page { runs, last: pairs.into_iter().last().map(|(key, _)| key) })
+}
+
+/// Some runs, newest first.
+pub(crate) struct Page {
+    pub(crate) runs: Vec<RunRecord>,
+    pub(crate) last: Option<Vec<u8>>,
+}
+
+pub(crate) fn list(
+    mut page: impl FnMut(Option<Vec<u8>>) -> Result<Page, StoreError>,
+    flow: Option<&FlowId>,
+    limit: usize,
+) -> Result<Vec<RunRecord>, StoreError> {
+    let mut found = Vec::new();
+    let mut below = None;
+    loop {
+        let Page { runs, last } = page(below)?;
+        found.extend(runs.into_iter().filter(|run| flow.is_none_or(|flow| *flow == run.flow)));
+        if found.len() >= limit || last.is_none() {
+            found.truncate(limit);
+            return Ok(found);
+        }
+        below = last;
+    }
+}

@@ -1,0 +1,258 @@
+//! What is written is read back, also after closing and opening again.
+
+use super::samples::{
+    MARKER, at, audit, batch, claimed, flow, keys, open, posted, posting, revision_of, waiting,
+};
+use crate::clock::Clock;
+use crate::secret::Origin;
+use crate::store::{Batch, PostingFilter, RunRecord, RunReport, StateTable, Store, StoreError, StoredSecret};
+use secrecy::SecretString;
+use spend::Timestamp;
+use spend::ids::{FlowId, PostingKey, RunId, SourceId};
+use spend::watermark::Watermark;
+
+fn run_record(id: &str, flow: FlowId, started: Timestamp) -> RunRecord {
+    let report = RunReport::default();
+    RunRecord { id: RunId::from(id), flow, trigger: "schedule".to_owned(), started, ended: started, report }
+}
+
+#[test]
+fn a_posting_is_read_back_by_key_and_by_record_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (first, second) = (revision_of(1, 1), revision_of(1, 2));
+    store
+        .commit_blocking(batch(|b| {
+            b.put_posting(first.clone()).put_posting(second.clone());
+        }))
+        .unwrap();
+    store.close();
+    let store = open(dir.path());
+    assert_eq!(store.posting(&first.key).unwrap().as_ref(), Some(&first));
+    assert_eq!(store.postings_of(&flow(), &first.source_id).unwrap(), vec![first.clone(), second]);
+    assert_eq!(store.posting(&PostingKey::from("nobody")).unwrap(), None);
+    assert_eq!(store.postings_of(&FlowId::from("other"), &first.source_id).unwrap(), vec![]);
+    assert_eq!(store.postings_of(&flow(), &SourceId::from("other")).unwrap(), vec![]);
+}
+
+#[test]
+fn due_postings_come_by_due_time_and_leave_the_index_when_they_move_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let batch_of = |postings: Vec<_>| {
+        batch(|b| {
+            postings.into_iter().for_each(|p| {
+                b.put_posting(p);
+            })
+        })
+    };
+    store
+        .commit_blocking(batch_of(vec![
+            waiting(1, at(300)),
+            waiting(2, at(-50)),
+            posted(3, at(100)),
+            claimed(4),
+        ]))
+        .unwrap();
+    let due = |now| {
+        let due = store.due(&flow(), at(now), 10).unwrap();
+        due.into_iter().map(|p| p.source_id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(due(1000), ["R00000002", "R00000003", "R00000001"]);
+    assert_eq!(due(100), ["R00000002", "R00000003"]);
+    assert_eq!(due(99), ["R00000002"]);
+    assert_eq!(store.next_due(&flow()).unwrap(), Some(at(-50)));
+    store.commit_blocking(batch_of(vec![claimed(2), waiting(3, at(400))])).unwrap();
+    assert_eq!(due(1000), ["R00000001", "R00000003"]);
+    assert_eq!(store.next_due(&flow()).unwrap(), Some(at(300)));
+    assert_eq!(store.next_due(&FlowId::from("other")).unwrap(), None);
+}
+
+#[test]
+fn a_posting_that_is_due_later_within_the_same_millisecond_is_not_due_yet_and_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let due_at = at(10) + chrono::TimeDelta::microseconds(700);
+    store
+        .commit_blocking(batch(|b| {
+            b.put_posting(waiting(1, due_at));
+        }))
+        .unwrap();
+    let due = |micros| {
+        let now = at(10) + chrono::TimeDelta::microseconds(micros);
+        store.due(&flow(), now, 10).unwrap().len()
+    };
+    assert_eq!((due(-1), due(200), due(699), due(700), due(1000)), (0, 0, 0, 1, 1));
+}
+
+#[test]
+fn counters_follow_every_transition() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store
+        .commit_blocking(batch(|b| {
+            (0..5).for_each(|n| {
+                b.put_posting(posting(n));
+            })
+        }))
+        .unwrap();
+    store
+        .commit_blocking(batch(|b| {
+            b.put_posting(claimed(0)).put_posting(posted(0, at(0)));
+        }))
+        .unwrap();
+    store
+        .commit_blocking(batch(|b| {
+            b.put_posting(claimed(1));
+        }))
+        .unwrap();
+    let counts = store.counts().unwrap();
+    assert_eq!(counts[&(flow(), "planned")], 3);
+    assert_eq!(counts[&(flow(), "claimed")], 1);
+    assert_eq!(counts[&(flow(), "posted")], 1);
+}
+
+#[test]
+fn lists_are_filtered_and_newest_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store
+        .commit_blocking(batch(|b| {
+            (0..300).for_each(|n| {
+                b.put_posting(posting(n));
+            })
+        }))
+        .unwrap();
+    store
+        .commit_blocking(batch(|b| {
+            b.put_posting(claimed(7)).put_posting(claimed(250));
+        }))
+        .unwrap();
+    let ids = |filter: &PostingFilter, limit| {
+        let list = store.list(filter, limit).unwrap();
+        list.into_iter().map(|p| p.source_id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&PostingFilter::default(), 2), ["R00000299", "R00000298"]);
+    let claimed = PostingFilter { state: Some("claimed".to_owned()), ..PostingFilter::default() };
+    assert_eq!(ids(&claimed, 10), ["R00000250", "R00000007"]);
+    // Report n is approved n hours after the first; a day has at most 24 of them.
+    let day = at(48 * 3600).date_naive();
+    let one_day =
+        PostingFilter { from: Some(day), to: Some(day), flow: Some(flow()), ..PostingFilter::default() };
+    let expected: Vec<_> =
+        (0..300).rev().filter(|n| at(n * 3600).date_naive() == day).map(|n| format!("R{n:08}")).collect();
+    assert!(!expected.is_empty());
+    assert_eq!(ids(&one_day, 100), expected);
+    let mut streamed = Vec::new();
+    store.for_each(&one_day, |p| streamed.insert(0, p.source_id.to_string())).unwrap();
+    assert_eq!(streamed, expected);
+    let mut all = 0;
+    store.for_each(&PostingFilter::default(), |_| all += 1).unwrap();
+    assert_eq!(all, 300);
+}
+
+#[test]
+fn named_values_runs_and_secrets_are_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mark = Watermark { through: at(0).date_naive() };
+    let origin = Origin::parse("https://erp.example.test").unwrap();
+    let fields = [("password".to_owned(), SecretString::from(MARKER))].into();
+    let secret = StoredSecret { kind: "epicor".to_owned(), origins: vec![origin.clone()], fields };
+    let mut run = run_record("run-1", flow(), at(1));
+    store
+        .commit_blocking(batch(|b| {
+            b.put(StateTable::Watermark, "expensify-epicor", &mark)
+                .put(StateTable::Schedule, "x", &41)
+                .put_secret("erp", secret)
+                .run(run.clone())
+                .run(run_record("run-2", FlowId::from("other"), at(2)));
+        }))
+        .unwrap();
+    run.report.posted = 3;
+    run.ended = at(9);
+    store
+        .commit_blocking(batch(|b| {
+            b.run(run.clone()).put(StateTable::Schedule, "x", &42);
+        }))
+        .unwrap();
+    assert_eq!(store.watermark(&flow()).unwrap(), Some(mark));
+    assert_eq!(store.get::<i32>(StateTable::Schedule, "x").unwrap(), Some(42));
+    assert_eq!(store.get::<i32>(StateTable::Mirror, "x").unwrap(), None);
+    assert_eq!(store.names(StateTable::Schedule).unwrap(), ["x"]);
+    assert_eq!(store.runs(Some(&flow()), 10).unwrap(), vec![run]);
+    assert_eq!(store.runs(None, 10).unwrap().len(), 2);
+    assert_eq!(store.runs(None, 1).unwrap()[0].id, RunId::from("run-2"));
+    let credential = store.secret("erp").unwrap().unwrap();
+    let password = credential.get("password").unwrap();
+    assert_eq!(password.expose(), MARKER);
+    assert!(password.may_go_to(&origin));
+    assert!(!password.may_go_to(&Origin::parse("https://evil.example.test").unwrap()));
+    let info = &store.secrets().unwrap()[0];
+    assert_eq!((info.name.as_str(), info.fields.as_slice()), ("erp", ["password".to_owned()].as_slice()));
+    store
+        .commit_blocking(batch(|b| {
+            b.remove_secret("erp").remove(StateTable::Schedule, "x");
+        }))
+        .unwrap();
+    assert!(store.secret("erp").unwrap().is_none());
+    assert_eq!(store.get::<i32>(StateTable::Schedule, "x").unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_claim_becomes_a_ticket_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let tickets = store
+        .claim(
+            vec![claimed(1)],
+            batch(|b| {
+                b.audit(audit(1));
+            }),
+        )
+        .await
+        .unwrap();
+    assert_eq!(tickets[0].plan().key, posting(1).key);
+    assert_eq!(tickets[0].at(), at(5));
+    assert_eq!(store.posting(&posting(1).key).unwrap(), Some(claimed(1)));
+    assert_eq!(store.audit().of_posting(&posting(1).key).unwrap().len(), 1);
+    for taken in [claimed(1), posted(1, at(0))] {
+        store
+            .commit(batch(|b| {
+                b.put_posting(taken);
+            }))
+            .await
+            .unwrap();
+        let refused = store.claim(vec![claimed(2), claimed(1)], Batch::new()).await.unwrap_err();
+        assert!(
+            matches!(&refused, StoreError::NotClaimable { key, .. } if *key == posting(1).key),
+            "{refused}"
+        );
+        assert_eq!(store.posting(&posting(2).key).unwrap(), None);
+    }
+    let refused = store.claim(vec![posting(3)], Batch::new()).await.unwrap_err();
+    assert!(matches!(refused, StoreError::NotClaimable { .. }));
+}
+
+#[test]
+fn the_writer_is_alone_and_readers_see_its_commits() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(matches!(
+        Store::open_read_only(dir.path(), keys(), Clock::manual(at(0))),
+        Err(StoreError::NotCreated { .. })
+    ));
+    let store = open(dir.path());
+    let again = Store::open(dir.path(), keys(), Clock::manual(at(0)));
+    assert!(matches!(again, Err(StoreError::Locked { .. })));
+    let reader = Store::open_read_only(dir.path(), keys(), Clock::manual(at(0))).unwrap();
+    store
+        .commit_blocking(batch(|b| {
+            b.put_posting(posting(1));
+        }))
+        .unwrap();
+    assert_eq!(reader.posting(&posting(1).key).unwrap(), Some(posting(1)));
+    assert_eq!(reader.commit_blocking(Batch::new()), Err(StoreError::ReadOnly));
+    drop(reader);
+    store.close();
+    open(dir.path()).close();
+}
