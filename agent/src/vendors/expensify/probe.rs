@@ -1,0 +1,167 @@
+//! The vendor's own checks for `doctor`: credential, workspaces, their type, readable categories. Each after the one
+//! it depends on; all read-only.
+
+use super::wire::{Policy, PolicyDetail};
+use super::{Expensify, auth};
+use crate::vendors::{ProbeResult, Verdict};
+use spend::posting::{Failure, FailureClass};
+use std::collections::BTreeMap;
+
+const CREDENTIALS: &str = "credentials";
+const WORKSPACES: &str = "workspaces";
+const WORKSPACE_TYPE: &str = "workspace type";
+const CATEGORIES: &str = "categories";
+
+/// Types of workspaces that the integration server serves in full.
+const SERVED: &[&str] = &["team", "corporate"];
+
+impl Expensify {
+    pub(super) async fn examine(&self) -> Vec<ProbeResult> {
+        let policies = match self.policies().await {
+            Ok(policies) => policies,
+            Err(failure) => {
+                let mut results = vec![failed(CREDENTIALS, &failure, &self.credential.name)];
+                results.extend([WORKSPACES, WORKSPACE_TYPE, CATEGORIES].map(skipped));
+                return results;
+            }
+        };
+        let seen = format!("accepted; the account administers {} workspaces", policies.len());
+        let mut results = vec![passed(CREDENTIALS, seen)];
+        let used = used(&policies, &self.settings.policies);
+        results.push(workspaces(&policies, &self.settings.policies));
+        if used.is_empty() {
+            results.extend([WORKSPACE_TYPE, CATEGORIES].map(skipped));
+            return results;
+        }
+        results.push(workspace_types(&used));
+        let ids: Vec<String> = used.iter().filter_map(|policy| policy.id.get()).map(str::to_owned).collect();
+        results.push(match self.policy_details(&ids, &["categories"]).await {
+            Ok(details) => categories(&ids, &details),
+            Err(failure) => failed(CATEGORIES, &failure, &self.credential.name),
+        });
+        results
+    }
+}
+
+fn named<'a>(policies: &'a [Policy], id: &str) -> Option<&'a Policy> {
+    policies.iter().find(|policy| policy.id.get().is_some_and(|own| own.eq_ignore_ascii_case(id)))
+}
+
+fn used<'a>(policies: &'a [Policy], configured: &[String]) -> Vec<&'a Policy> {
+    if configured.is_empty() {
+        policies.iter().collect()
+    } else {
+        configured.iter().filter_map(|id| named(policies, id)).collect()
+    }
+}
+
+fn workspaces(policies: &[Policy], configured: &[String]) -> ProbeResult {
+    let missing: Vec<&str> =
+        configured.iter().filter(|id| named(policies, id).is_none()).map(String::as_str).collect();
+    let used = used(policies, configured);
+    let not_admin: Vec<String> = used
+        .iter()
+        .filter(|policy| policy.role.get().is_some_and(|role| role != "admin"))
+        .map(|policy| title(policy))
+        .collect();
+    if !missing.is_empty() {
+        return result(
+            WORKSPACES,
+            Verdict::Fail,
+            format!("not among the workspaces that the account administers: {}", missing.join(", ")),
+            "correct `policies` in the settings of the connection, or make the account an administrator of them",
+        );
+    }
+    if used.is_empty() {
+        return result(
+            WORKSPACES,
+            Verdict::Fail,
+            "the account administers no workspace".to_owned(),
+            "make the account that owns the credential an administrator of the workspace in Expensify",
+        );
+    }
+    if !not_admin.is_empty() {
+        return result(
+            WORKSPACES,
+            Verdict::Fail,
+            format!("the account is not an administrator of: {}", not_admin.join(", ")),
+            "make the account that owns the credential an administrator of the workspace in Expensify",
+        );
+    }
+    passed(WORKSPACES, used.iter().map(|policy| title(policy)).collect::<Vec<_>>().join(", "))
+}
+
+fn workspace_types(used: &[&Policy]) -> ProbeResult {
+    let odd: Vec<String> = used
+        .iter()
+        .filter(|policy| !policy.kind.get().is_some_and(|kind| SERVED.contains(&kind)))
+        .map(|policy| format!("{} is `{}`", title(policy), policy.kind.get().unwrap_or("of unknown type")))
+        .collect();
+    if odd.is_empty() {
+        return passed(WORKSPACE_TYPE, "team or corporate, served in full".to_owned());
+    }
+    result(
+        WORKSPACE_TYPE,
+        Verdict::Warn,
+        odd.join(", "),
+        "use a Collect or Control workspace of Expensify Classic; of others the vendor serves only a part, so compare \
+         `purser flows preview` with what you see on screen",
+    )
+}
+
+fn categories(ids: &[String], details: &BTreeMap<String, PolicyDetail>) -> ProbeResult {
+    let unread: Vec<&str> =
+        ids.iter().filter(|id| !details.contains_key(id.as_str())).map(String::as_str).collect();
+    if !unread.is_empty() {
+        return result(
+            CATEGORIES,
+            Verdict::Fail,
+            format!("the details of these workspaces cannot be read: {}", unread.join(", ")),
+            "make the account that owns the credential an administrator of the workspace in Expensify",
+        );
+    }
+    let all: Vec<_> = details.values().flat_map(|detail| &detail.categories).collect();
+    let coded = all.iter().filter(|category| category.gl_code.get().is_some()).count();
+    if all.is_empty() {
+        return result(
+            CATEGORIES,
+            Verdict::Warn,
+            "no workspace has categories".to_owned(),
+            "add categories in Expensify, or give the flow's mapping a default account",
+        );
+    }
+    passed(CATEGORIES, format!("{} readable, {coded} of them with a GL code", all.len()))
+}
+
+fn title(policy: &Policy) -> String {
+    let id = policy.id.get().unwrap_or("?");
+    policy.name.get().map_or_else(|| id.to_owned(), |name| format!("{name} ({id})"))
+}
+
+fn failed(check: &str, failure: &Failure, secret: &str) -> ProbeResult {
+    let fix = match &failure.class {
+        FailureClass::Unauthorised => auth::how_to_mend(secret),
+        FailureClass::Rejected { findings } => {
+            findings.first().map(|finding| finding.fix.clone()).unwrap_or_default()
+        }
+        FailureClass::Throttled { .. } => {
+            "wait a minute; if another program uses the same credential, give it its own".to_owned()
+        }
+        FailureClass::NotSent | FailureClass::InDoubt | FailureClass::Unavailable => {
+            "check the network checks above, then the vendor's status page, and try again".to_owned()
+        }
+    };
+    result(check, Verdict::Fail, failure.message.clone(), fix)
+}
+
+fn passed(check: &str, detail: String) -> ProbeResult {
+    result(check, Verdict::Pass, detail, "")
+}
+
+fn skipped(check: &str) -> ProbeResult {
+    result(check, Verdict::Skipped, "an earlier check failed".to_owned(), "")
+}
+
+fn result(check: &str, verdict: Verdict, detail: String, fix: impl Into<String>) -> ProbeResult {
+    ProbeResult { check: check.to_owned(), verdict, detail, fix: fix.into() }
+}

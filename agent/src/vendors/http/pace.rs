@@ -1,0 +1,195 @@
+//! The pace of one credential: how many calls it may have under way and how many it may begin within sliding windows.
+//! Vendors count per credential, so every connection that uses it shares one [`Pace`].
+//!
+//! What a newcomer gets wrong: a token bucket that starts full admits nearly twice the budget over one window, and
+//! the vendor counts *arrivals*, which come later than our sends by a time that varies. Hence a log of send times,
+//! and each window is kept a little longer than the vendor's, so that no jitter smaller than the surplus can crowd
+//! two of our windows into one of theirs.
+
+use crate::clock::Clock;
+use crate::secret::Credential;
+use chrono::TimeDelta;
+use rustls::crypto::ring;
+use spend::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+/// Surplus of the window that binds in steady state, in thousandths: what is left is a use of 97 %.
+const BINDING_SURPLUS: u32 = 30;
+/// Surplus of a window that only bounds bursts: it costs no throughput, so it can absorb slow connects as well.
+const BURST_SURPLUS: u32 = 150;
+
+/// A window as it is kept on our side.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    calls: usize,
+    span: Duration,
+}
+
+/// The pace of one credential. Turns are given in the order in which they are asked for.
+#[derive(Debug)]
+pub struct Pace {
+    windows: Vec<Window>,
+    slots: Arc<Semaphore>,
+    begun: tokio::sync::Mutex<VecDeque<Instant>>,
+    closed: Mutex<Option<Instant>>,
+    clock: Clock,
+}
+
+/// A turn: one call may be under way as long as this lives.
+#[derive(Debug)]
+pub struct PaceGuard {
+    _slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Pace {
+    /// A pace of at most `calls` within each `(calls, span)` and of `concurrency` calls at a time (at least one).
+    pub fn new(windows: &[(u32, Duration)], concurrency: usize, clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            windows: with_surplus(windows),
+            slots: Arc::new(Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS))),
+            begun: tokio::sync::Mutex::new(VecDeque::new()),
+            closed: Mutex::new(None),
+            clock,
+        })
+    }
+
+    /// Waits for a turn, however long it takes. First come, first served; a dropped wait costs nothing.
+    pub async fn turn(&self) -> PaceGuard {
+        loop {
+            if let Ok(guard) = self.turn_unless_closed(TimeDelta::MAX).await {
+                return guard;
+            }
+        }
+    }
+
+    /// Waits for a turn, but not for a pace that is closed for longer than `longest`, also when that becomes known
+    /// while waiting.
+    ///
+    /// # Errors
+    /// Until when it is closed.
+    pub async fn turn_unless_closed(&self, longest: TimeDelta) -> Result<PaceGuard, Timestamp> {
+        let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
+        let mut begun = self.begun.lock().await;
+        loop {
+            if let Some((until, _)) = self.closed_for().filter(|(_, left)| left > &longest) {
+                return Err(until);
+            }
+            let now = Instant::now();
+            match self.earliest(&begun).filter(|earliest| *earliest > now) {
+                Some(earliest) => tokio::time::sleep_until(earliest).await,
+                None => break,
+            }
+        }
+        if let Some(longest) = self.windows.iter().map(|window| window.calls).max() {
+            while begun.len() >= longest {
+                begun.pop_front();
+            }
+            begun.push_back(Instant::now());
+        }
+        Ok(PaceGuard { _slot: slot })
+    }
+
+    /// Lets nobody with this credential begin a call before `until`. An earlier moment never opens it again.
+    pub fn closed_until(&self, until: Timestamp) {
+        let wait = (until - self.clock.now()).to_std().unwrap_or_default();
+        let opens = Instant::now() + wait;
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        *closed = Some(closed.map_or(opens, |before| before.max(opens)));
+    }
+
+    /// Until when it is closed, if it is.
+    pub fn opens_at(&self) -> Option<Timestamp> {
+        self.closed_for().map(|(until, _)| until)
+    }
+
+    fn closed_for(&self) -> Option<(Timestamp, TimeDelta)> {
+        let left = self.opens()?.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+        let left = TimeDelta::from_std(left).unwrap_or_default();
+        Some((self.clock.now() + left, left))
+    }
+
+    fn opens(&self) -> Option<Instant> {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first moment at which every window has room.
+    fn earliest(&self, begun: &VecDeque<Instant>) -> Option<Instant> {
+        let windows = self.windows.iter().filter_map(|window| {
+            let oldest = begun.len().checked_sub(window.calls)?;
+            Some(*begun.get(oldest)? + window.span)
+        });
+        windows.chain(self.opens()).max()
+    }
+}
+
+/// Adds to each window what its role can afford.
+fn with_surplus(windows: &[(u32, Duration)]) -> Vec<Window> {
+    let spacing = |calls: u32, span: Duration| span.as_nanos() / u128::from(calls.max(1));
+    let binding = windows.iter().map(|(calls, span)| spacing(*calls, *span)).max().unwrap_or_default();
+    let lengthened = |calls: u32, span: Duration| {
+        let own = spacing(calls, span);
+        let generous = own * u128::from(1000 + BURST_SURPLUS) / 1000;
+        let surplus = if generous <= binding { BURST_SURPLUS } else { BINDING_SURPLUS };
+        span * (1000 + surplus) / 1000
+    };
+    windows
+        .iter()
+        .map(|(calls, span)| Window { calls: (*calls).max(1) as usize, span: lengthened(*calls, *span) })
+        .collect()
+}
+
+/// Every pace of the process, by credential: two connections with the same credential share one.
+#[derive(Debug)]
+pub struct Paces {
+    clock: Clock,
+    key: [u8; 32],
+    paces: Mutex<BTreeMap<[u8; 32], Weak<Pace>>>,
+}
+
+impl Paces {
+    /// None yet. Credentials are told apart by a hash under a key that lives as long as this value.
+    pub fn new(clock: Clock) -> Self {
+        let mut key = [0; 32];
+        if ring::default_provider().secure_random.fill(&mut key).is_err() {
+            tracing::warn!("no random bytes for the key of the pace registry");
+        }
+        Self { clock, key, paces: Mutex::default() }
+    }
+
+    /// The pace of a credential; `windows` and `concurrency` count for the first who asks.
+    pub fn for_credential(
+        &self,
+        vendor: &str,
+        credential: &Credential,
+        windows: &[(u32, Duration)],
+        concurrency: usize,
+    ) -> Arc<Pace> {
+        let fingerprint = self.fingerprint(vendor, credential);
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pace) = paces.get(&fingerprint).and_then(Weak::upgrade) {
+            return pace;
+        }
+        paces.retain(|_, pace| pace.strong_count() > 0);
+        let pace = Pace::new(windows, concurrency, self.clock.clone());
+        paces.insert(fingerprint, Arc::downgrade(&pace));
+        pace
+    }
+
+    fn fingerprint(&self, vendor: &str, credential: &Credential) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        part(vendor.as_bytes());
+        for name in credential.field_names() {
+            part(name.as_bytes());
+            part(credential.get(name).map_or("", |field| field.expose()).as_bytes());
+        }
+        *hasher.finalize().as_bytes()
+    }
+}

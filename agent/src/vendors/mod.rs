@@ -1,0 +1,145 @@
+//! Vendors: how the agent talks to each system. Flows see the traits below and never a concrete vendor; only
+//! `registry` names them. Each vendor folder has the same file names (see ARCHITECTURE.md).
+
+pub mod epicor;
+pub mod expensify;
+pub mod http;
+pub mod registry;
+
+pub use crate::store::Claimed;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use spend::Date;
+use spend::document::SpendDocument;
+use spend::ids::{CompanyId, SourceId};
+use spend::money::Money;
+use spend::plan::PostingPlan;
+use spend::posting::{ErpReceipt, Failure, LookUp};
+use spend::reference::ReferenceData;
+
+/// Which records to read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourceWindow {
+    /// Records approved on or after this day (the caller has subtracted the overlap), up to and including `to`,
+    /// whose exported mark is not set yet, at most `limit` of them.
+    Ready {
+        /// First day of approval.
+        from: Date,
+        /// Last day of approval.
+        to: Date,
+        /// Page size.
+        limit: u32,
+    },
+    /// All records approved within the days, marked or not, for change detection and for the proof.
+    Period {
+        /// First day of approval.
+        from: Date,
+        /// Last day of approval.
+        to: Date,
+    },
+    /// These records, marked or not.
+    Ids(Vec<SourceId>),
+}
+
+/// A record that could not be read into a spend document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreadable {
+    /// Its id, when even that could be read.
+    pub source_id: Option<SourceId>,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// What a source answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcePage {
+    /// Readable records.
+    pub documents: Vec<SpendDocument>,
+    /// The others; they do not stop the readable ones.
+    pub unreadable: Vec<Unreadable>,
+    /// There may be more: ask again after these were acknowledged or recorded.
+    pub more: bool,
+}
+
+/// A spend system that records are read from.
+#[async_trait]
+pub trait SpendSource: Send + Sync {
+    /// Reads records.
+    async fn read(&self, window: &SourceWindow) -> Result<SourcePage, Failure>;
+
+    /// Marks records as exported, idempotently. Returns the ids that are marked afterwards; an id that is missing
+    /// from the answer is retried alone later.
+    async fn acknowledge(&self, ids: &[SourceId]) -> Result<Vec<SourceId>, Failure>;
+}
+
+/// One document found in the ERP under one of our references, for the proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErpDocument {
+    /// The reference as found there (invoice number, journal description).
+    pub reference: String,
+    /// Where.
+    pub receipt: ErpReceipt,
+    /// Posting date.
+    pub date: Option<Date>,
+    /// Spend total: invoice amount (negative for a debit memo), or the sum of a journal's expense side
+    /// (what the plan calls `total`).
+    pub total: Money,
+}
+
+/// An ERP that postings are written to.
+#[async_trait]
+pub trait ErpTarget: Send + Sync {
+    /// Looks a posting up by its reference stem and compares what it finds with the plan.
+    async fn look_up(&self, plan: &PostingPlan) -> Result<LookUp, Failure>;
+
+    /// Writes a claimed posting. `found` is the answer of the look-up that preceded the claim: with
+    /// [`LookUp::Unfinished`] the half-written document is resumed or cleaned up first. Verifies by reading back.
+    /// A failure of class `Rejected` leaves nothing of the document behind, also of what an earlier attempt had begun;
+    /// where that cannot be made sure the class is `InDoubt`.
+    async fn post(&self, claimed: &Claimed, found: &LookUp) -> Result<ErpReceipt, Failure>;
+
+    /// Everything under references that begin with `prefix` and are dated within the days.
+    async fn read_back(&self, prefix: &str, from: Date, to: Date) -> Result<Vec<ErpDocument>, Failure>;
+
+    /// Whether the ERP itself refuses a second document under the same reference.
+    fn refuses_duplicates(&self, plan: &PostingPlan) -> bool;
+
+    /// Reads all reference data that documents are validated against.
+    async fn reference_data(&self, company: &CompanyId) -> Result<ReferenceData, Failure>;
+}
+
+/// The verdict of one check of one dependency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// As it should be.
+    Pass,
+    /// Works, worth a look.
+    Warn,
+    /// Does not work.
+    Fail,
+    /// Could not be checked because an earlier check failed.
+    Skipped,
+}
+
+/// One line of `purser doctor`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeResult {
+    /// What was checked: `dns`, `tcp`, `tls`, `credentials`, `company`, ...
+    pub check: String,
+    /// How it went.
+    pub verdict: Verdict,
+    /// What was seen, one sentence.
+    pub detail: String,
+    /// How to mend it; empty when there is nothing to mend.
+    pub fix: String,
+}
+
+/// A connection that can be examined, read-only.
+#[async_trait]
+pub trait Probe: Send + Sync {
+    /// Runs the vendor's own checks (credentials, permissions, company, period, version), in order, each after the
+    /// one it depends on. Network checks (DNS, TCP, TLS, clock) are made by `doctor` before.
+    async fn probe(&self) -> Vec<ProbeResult>;
+}
