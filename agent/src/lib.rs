@@ -10,6 +10,8 @@
 //! - floor 5: [`cli`] (one file per verb).
 
 pub mod clock;
+pub mod config;
+pub mod flows;
 pub mod secret;
 pub mod service;
 pub mod store;

@@ -1,0 +1,76 @@
+//! From the file on this machine to settings that cannot be wrong: reading, checking, and what the agent alone knows
+//! (each vendor's own settings).
+
+use crate::vendors::registry;
+use purser_proto::config::Config;
+use purser_proto::finding::ConfigFinding;
+use purser_proto::parse::parse_toml;
+use purser_proto::validate::{ValidConfig, validate};
+use std::path::{Path, PathBuf};
+
+/// Name of the configuration file below the home folder.
+pub const FILE: &str = "purser.toml";
+
+/// Why there is no valid configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the configuration {path} cannot be read")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file was read and is refused.
+    #[error("the configuration {path} is refused: {} finding(s)", .findings.len())]
+    Refused {
+        /// Which file.
+        path: PathBuf,
+        /// Every finding.
+        findings: Vec<ConfigFinding>,
+    },
+}
+
+/// Reads and checks a configuration file.
+///
+/// # Errors
+/// [`ConfigError`] with every finding.
+pub fn load(path: &Path) -> Result<(Config, ValidConfig), ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    check(&text).map_err(|findings| ConfigError::Refused { path: path.to_owned(), findings })
+}
+
+/// Checks a configuration text: its structure, and each vendor's own settings.
+///
+/// # Errors
+/// Every finding, in the order of the file.
+pub fn check(text: &str) -> Result<(Config, ValidConfig), Vec<ConfigFinding>> {
+    let config = parse_toml(text)?;
+    let valid = validate(&config, &registry::kinds());
+    let settings = settings_findings(&config);
+    match valid {
+        Ok(valid) if settings.is_empty() => Ok((config, valid)),
+        Ok(_) => Err(settings),
+        Err(mut findings) => {
+            findings.extend(settings);
+            Err(findings)
+        }
+    }
+}
+
+fn settings_findings(config: &Config) -> Vec<ConfigFinding> {
+    let mut findings = Vec::new();
+    for (at, connection) in config.connections.iter().enumerate() {
+        let Some(vendor) = registry::vendor(&connection.kind) else { continue };
+        if let Err(wrong) = (vendor.check)(&connection.settings) {
+            findings.extend(wrong.into_iter().map(|what| {
+                let path = format!("connection[{at}].settings");
+                ConfigFinding::new(path, what, "compare with `purser config schema`")
+            }));
+        }
+    }
+    findings
+}

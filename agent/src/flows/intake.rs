@@ -1,0 +1,306 @@
+//! From records to postings: every record that was read ends as a planned posting, a held one with its findings, or
+//! is recognised as known. Nothing here talks to a vendor.
+
+use super::settings::FlowSettings;
+use super::spend_flow::{RunError, Session, SpendFlow};
+use crate::vendors::{SourcePage, Unreadable};
+use spend::document::{Owner, RecordKind, SpendDocument};
+use spend::finding::{Finding, FindingCode};
+use spend::ids::{Revision, SourceId};
+use spend::money::{Currency, Money};
+use spend::plan::PostingPlan;
+use spend::posting::{Event, Posting, PostingState};
+use spend::reference::ReferenceData;
+use spend::validate::validate;
+use spend::watermark::Watermark;
+use spend::{Date, Timestamp};
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What the intake of one run remembers from page to page.
+pub(super) struct Intake {
+    reference: ReferenceData,
+    newest_approved: Option<Date>,
+    seen: BTreeSet<(SourceId, Revision)>,
+    /// Something could not be recorded: the high-water mark must not pass it.
+    incomplete: bool,
+}
+
+impl Intake {
+    pub(super) fn new(reference: ReferenceData) -> Self {
+        Self { reference, newest_approved: None, seen: BTreeSet::new(), incomplete: false }
+    }
+
+    pub(super) fn reference(&self) -> &ReferenceData {
+        &self.reference
+    }
+
+    /// Whether every record that was read is recorded, so that the mark may move.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.incomplete
+    }
+
+    pub(super) fn newest_approved(&self) -> Option<Date> {
+        self.newest_approved
+    }
+}
+
+/// The days to read new records from.
+pub(super) fn ready_window(
+    settings: &FlowSettings,
+    mark: Option<&Watermark>,
+    now: Timestamp,
+) -> (Date, Date) {
+    spend::watermark::window(settings.start, mark.copied(), settings.overlap_days, now.date_naive())
+}
+
+/// The days to read marked records from again.
+pub(super) fn change_window(
+    settings: &FlowSettings,
+    mark: Option<&Watermark>,
+    now: Timestamp,
+) -> (Date, Date) {
+    let overlap = settings.overlap_days.max(35);
+    spend::watermark::window(settings.start, mark.copied(), overlap, now.date_naive())
+}
+
+/// A document planned against the reference data, or the reasons why it cannot be.
+pub fn plan_document(
+    document: &SpendDocument,
+    settings: &FlowSettings,
+    reference: &ReferenceData,
+) -> Result<PostingPlan, Vec<Finding>> {
+    // A record that makes the rules fail must not stop the others: it waits for a person, the others go on.
+    catch_unwind(AssertUnwindSafe(|| {
+        let valid = validate(document, &settings.rules, reference, &settings.context)?;
+        PostingPlan::build(&valid, &settings.context)
+    }))
+    .unwrap_or_else(|_| {
+        let what = "planning this record failed inside the agent; the log of this moment says where";
+        Err(vec![Finding::source_unreadable(what)])
+    })
+}
+
+impl SpendFlow {
+    /// Turns a page into postings that the store does not know yet (and superseded ones that it does).
+    pub(super) fn take_in(
+        &self,
+        page: SourcePage,
+        intake: &mut Intake,
+        session: &mut Session,
+    ) -> Result<Vec<(Posting, &'static str)>, RunError> {
+        let mut fresh = Vec::new();
+        session.report.read += page.documents.len() as u64;
+        // A mistyped date in the future must not carry the mark along: days in between would be skipped later.
+        let today = self.clock.now().date_naive();
+        let mut fresh_records = BTreeSet::new();
+        for document in page.documents {
+            if fresh_records.contains(&document.source_id) {
+                // The store does not know yet what this page brought, so a second state of the same record would be
+                // planned beside the first. The next run meets it as a change.
+                intake.incomplete |= !intake.seen.contains(&(document.source_id, document.revision));
+                continue;
+            }
+            intake.newest_approved = intake.newest_approved.max(document.approved.map(|day| day.min(today)));
+            if !intake.seen.insert((document.source_id.clone(), document.revision.clone())) {
+                continue;
+            }
+            let source_id = document.source_id.clone();
+            let postings = self.take_in_document(document, &intake.reference, session)?;
+            if !postings.is_empty() {
+                fresh_records.insert(source_id);
+            }
+            fresh.extend(postings);
+        }
+        for unreadable in page.unreadable {
+            session.report.unreadable += 1;
+            intake.incomplete |= unreadable.source_id.is_none();
+            fresh.extend(self.take_in_unreadable(unreadable, session)?);
+        }
+        Ok(fresh)
+    }
+
+    pub(super) fn take_in_document(
+        &self,
+        document: SpendDocument,
+        reference: &ReferenceData,
+        session: &mut Session,
+    ) -> Result<Vec<(Posting, &'static str)>, RunError> {
+        let known = self.store.postings_of(self.settings.flow(), &document.source_id)?;
+        let same = known.iter().find(|p| p.revision == document.revision);
+        // Edited and edited back: the superseded revision is the newest again.
+        let revived = same.is_some_and(is_superseded);
+        if let Some(same) = same.filter(|_| !revived) {
+            session.report.known += 1;
+            return Ok(self.mark_again(same).into_iter().map(|p| (p, "mark-again")).collect());
+        }
+        session.report.new += 1;
+        if known.iter().any(may_be_in_erp) {
+            return Ok(vec![(self.changed(document, session), "changed")]);
+        }
+        let now = self.clock.now();
+        let mut postings = Vec::new();
+        for older in known.iter().filter(|p| can_be_superseded(p)) {
+            let (superseded, _) =
+                self.step(session, older, Event::Superseded { by: document.revision.clone() })?;
+            postings.push((superseded, "superseded"));
+        }
+        match plan_document(&document, &self.settings, reference) {
+            Ok(plan) => {
+                session.report.planned += 1;
+                let event = if revived { "replanned" } else { "planned" };
+                postings.push((Posting::planned(self.settings.flow().clone(), document, plan, now), event));
+            }
+            Err(findings) => {
+                session.report.held += 1;
+                postings.push((
+                    Posting::held(self.settings.flow().clone(), document, None, findings, now),
+                    "held",
+                ));
+            }
+        }
+        Ok(postings)
+    }
+
+    /// A record that the source lists as unmarked although we marked it: its mark was lost, so it is due again.
+    fn mark_again(&self, posting: &Posting) -> Option<Posting> {
+        let PostingState::Acknowledged { receipt, posted_at, .. } = &posting.state else {
+            return None;
+        };
+        let now = self.clock.now();
+        let state = PostingState::Posted {
+            receipt: receipt.clone(),
+            at: *posted_at,
+            adopted: false,
+            ack_attempts: 0,
+            next_ack_at: now,
+        };
+        Some(Posting { state, updated_at: now, ..posting.clone() })
+    }
+
+    fn take_in_unreadable(
+        &self,
+        unreadable: Unreadable,
+        session: &mut Session,
+    ) -> Result<Vec<(Posting, &'static str)>, RunError> {
+        let Some(source_id) = unreadable.source_id else {
+            session.report.errors.push(format!("not everything could be read: {}", unreadable.message));
+            return Ok(Vec::new());
+        };
+        let revision = Revision::new(format!(
+            "unreadable-{}",
+            &blake3::hash(unreadable.message.as_bytes()).to_hex()[..16]
+        ));
+        let known = self.store.postings_of(self.settings.flow(), &source_id)?;
+        if !known.is_empty() {
+            return Ok(Vec::new());
+        }
+        session.report.held += 1;
+        let finding = Finding {
+            code: FindingCode::SourceUnreadable,
+            line: None,
+            field: "record".to_owned(),
+            value: source_id.to_string(),
+            message: unreadable.message,
+            fix: "open the record in the spend system, correct what is named here, then replay it".to_owned(),
+        };
+        let document = empty_document(source_id, revision);
+        Ok(vec![(
+            Posting::held(self.settings.flow().clone(), document, None, vec![finding], self.clock.now()),
+            "held",
+        )])
+    }
+
+    /// Compares marked records with the posting log; answers the held postings of those that changed.
+    pub(super) fn changed_records(
+        &self,
+        page: SourcePage,
+        session: &mut Session,
+    ) -> Result<Vec<Posting>, RunError> {
+        let mut changed = Vec::new();
+        let mut seen = BTreeSet::new();
+        for document in page.documents {
+            let known = self.store.postings_of(self.settings.flow(), &document.source_id)?;
+            let same = known.iter().any(|p| p.revision == document.revision && !is_superseded(p));
+            let first = seen.insert((document.source_id.clone(), document.revision.clone()));
+            if !same && first && known.iter().any(may_be_in_erp) {
+                changed.push(self.changed(document, session));
+            }
+        }
+        Ok(changed)
+    }
+
+    fn changed(&self, document: SpendDocument, session: &mut Session) -> Posting {
+        session.report.changed += 1;
+        session.report.held += 1;
+        let finding = changed_after_posting(&document);
+        Posting::held(self.settings.flow().clone(), document, None, vec![finding], self.clock.now())
+    }
+}
+
+/// Why a newer state of a record that was posted waits for a person.
+pub(super) fn changed_after_posting(document: &SpendDocument) -> Finding {
+    Finding {
+            code: FindingCode::ChangedAfterPosting,
+            line: None,
+            field: "record".to_owned(),
+            value: document.source_id.to_string(),
+            message: "the record was changed in the spend system after it had been posted".to_owned(),
+            fix: "correct the document in the ERP by hand (reversal and repost, or the difference), then close this \
+                  item with `purser records handle`"
+                .to_owned(),
+        }
+}
+
+fn is_superseded(posting: &Posting) -> bool {
+    matches!(posting.state, PostingState::Superseded { .. })
+}
+
+/// Whether a write of this posting may have reached the ERP.
+pub(super) fn may_be_in_erp(posting: &Posting) -> bool {
+    match &posting.state {
+        PostingState::Claimed { .. }
+        | PostingState::InDoubt { .. }
+        | PostingState::Posted { .. }
+        | PostingState::Acknowledged { .. } => true,
+        // A person closed it, perhaps because it was booked by hand.
+        PostingState::Handled { .. } => true,
+        PostingState::Held(hold) => {
+            hold.in_doubt || hold.findings.iter().any(|finding| finding.code == FindingCode::ErpConflict)
+        }
+        PostingState::Planned | PostingState::Waiting { .. } => posting.attempts > 0,
+        PostingState::Superseded { .. } => false,
+    }
+}
+
+fn can_be_superseded(posting: &Posting) -> bool {
+    match &posting.state {
+        PostingState::Planned | PostingState::Waiting { .. } | PostingState::Held(_) => {
+            !may_be_in_erp(posting)
+        }
+        PostingState::Claimed { .. }
+        | PostingState::InDoubt { .. }
+        | PostingState::Posted { .. }
+        | PostingState::Acknowledged { .. }
+        | PostingState::Superseded { .. }
+        | PostingState::Handled { .. } => false,
+    }
+}
+
+fn empty_document(source_id: SourceId, revision: Revision) -> SpendDocument {
+    SpendDocument {
+        source_id,
+        revision,
+        kind: RecordKind::ExpenseReport,
+        title: String::new(),
+        owner: Owner::default(),
+        workspace: String::new(),
+        status: String::new(),
+        currency: Currency::USD,
+        submitted: None,
+        approved: None,
+        paid: None,
+        declared_total: Some(Money::zero(Currency::USD)),
+        lines: Vec::new(),
+    }
+}

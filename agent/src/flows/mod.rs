@@ -1,0 +1,30 @@
+//! Flows: one pair in one direction. A flow reads records, plans postings, writes them exactly once, marks the source
+//! and proves the result. It sees the traits of [`crate::vendors`] and never a concrete vendor; every decision about
+//! a posting is made by the pure state machine in `spend::posting`, every transition is durable in the store before
+//! the side effect that it announces.
+//!
+//! - [`settings`]: what a flow must know, typed;
+//! - [`spend_flow`]: one run from start to end; reads like the protocol;
+//! - [`intake`]: records to planned or held postings;
+//! - `posting`: looking up, claiming, writing, settling, acknowledging;
+//! - `mirror`: the reference data a flow validates against; `limits`: the machine's guard rails;
+//! - [`preview`]: the same plan as a run, shown and not applied;
+//! - [`proof`]: the statement in which source, posting log and ERP agree;
+//! - [`replay`]: what a person may do to a held posting.
+
+pub mod intake;
+mod limits;
+mod mirror;
+mod posting;
+pub mod preview;
+pub mod proof;
+pub mod replay;
+pub mod settings;
+pub mod spend_flow;
+
+#[cfg(test)]
+mod tests;
+
+pub use crate::store::RunReport;
+pub use settings::FlowSettings;
+pub use spend_flow::{RunError, SpendFlow};

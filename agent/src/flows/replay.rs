@@ -1,0 +1,230 @@
+//! What a person may do to a posting: replay it (same posting key, after mending the cause) or close it with a note.
+//! A replay never books twice: what is in the ERP already is said so, and every write is preceded by a look-up.
+
+use super::intake::{may_be_in_erp, plan_document};
+use super::spend_flow::{RunError, Session, SpendFlow};
+use crate::store::{AuditDraft, AuditKind, Batch};
+use crate::vendors::SourceWindow;
+use serde::{Deserialize, Serialize};
+use spend::document::SpendDocument;
+use spend::finding::Finding;
+use spend::ids::PostingKey;
+use spend::posting::{ErpReceipt, Event, Posting, PostingState, TransitionError};
+use spend::reference::ReferenceData;
+
+/// Who asks for a decision, and why; both end in the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Account name of the person on this machine.
+    pub by: String,
+    /// What they wrote.
+    pub note: String,
+}
+
+/// What came of a decision on one posting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Decided {
+    /// Planned again; the next run posts it.
+    Planned,
+    /// Still waits for a person, for these reasons.
+    StillHeld {
+        /// Every cause.
+        findings: Vec<Finding>,
+    },
+    /// It is in the ERP: the replay resolves to the same document.
+    AlreadyPosted {
+        /// Where.
+        receipt: ErpReceipt,
+    },
+    /// The source has a newer state of the record, which takes the place of this one.
+    NewRevision,
+    /// Closed.
+    Handled,
+    /// The decision does not fit the state of the posting.
+    Refused {
+        /// Why, and what to do instead.
+        why: String,
+    },
+}
+
+impl SpendFlow {
+    /// Replays one posting. The record is read again from the source and planned with the rules as they are now.
+    ///
+    /// # Errors
+    /// [`RunError`] when the posting log is unusable.
+    pub async fn replay(&self, key: &PostingKey, decision: &Decision) -> Result<Decided, RunError> {
+        let Some(posting) = self.store.posting(key)? else {
+            return Ok(Decided::Refused { why: format!("there is no posting {key}") });
+        };
+        let mut session = self.session("replay", self.clock.now());
+        match &posting.state {
+            PostingState::Posted { receipt, .. } | PostingState::Acknowledged { receipt, .. } => {
+                let receipt = receipt.clone();
+                self.note_decision(&session, &posting, decision, "replay").await?;
+                Ok(Decided::AlreadyPosted { receipt })
+            }
+            PostingState::Held(hold) if hold.in_doubt => {
+                self.decide(&session, &posting, Event::Replay, decision, "replay").await?;
+                Ok(Decided::Planned)
+            }
+            PostingState::Held(_) => self.replan(&mut session, &posting, decision).await,
+            PostingState::Planned | PostingState::Waiting { .. } => Ok(Decided::Planned),
+            PostingState::Claimed { .. } | PostingState::InDoubt { .. } => Ok(Decided::Refused {
+                why: "its outcome is being settled by look-up; it is not written again before that"
+                    .to_owned(),
+            }),
+            PostingState::Superseded { .. } => {
+                Ok(Decided::Refused { why: "a newer revision of the record has taken its place".to_owned() })
+            }
+            PostingState::Handled { .. } => {
+                Ok(Decided::Refused { why: "it was closed by a person".to_owned() })
+            }
+        }
+    }
+
+    /// Closes one posting with a note: it was dealt with by hand.
+    ///
+    /// # Errors
+    /// [`RunError`] when the posting log is unusable.
+    pub async fn handle(&self, key: &PostingKey, decision: &Decision) -> Result<Decided, RunError> {
+        let Some(posting) = self.store.posting(key)? else {
+            return Ok(Decided::Refused { why: format!("there is no posting {key}") });
+        };
+        let session = self.session("handle", self.clock.now());
+        let event = Event::Handled { note: decision.note.clone(), by: decision.by.clone() };
+        match self.decide(&session, &posting, event, decision, "handle").await {
+            Ok(()) => Ok(Decided::Handled),
+            Err(RunError::Transition { source: TransitionError::AlreadyPosted { receipt }, .. }) => {
+                Ok(Decided::AlreadyPosted { receipt })
+            }
+            Err(RunError::Transition { source, .. }) => Ok(Decided::Refused { why: source.to_string() }),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn replan(
+        &self,
+        session: &mut Session,
+        posting: &Posting,
+        decision: &Decision,
+    ) -> Result<Decided, RunError> {
+        let Some(reference) = self.reference(session).await? else {
+            return Ok(Decided::Refused {
+                why: "the ERP's reference data cannot be read at present; try again when `purser doctor` is content"
+                    .to_owned(),
+            });
+        };
+        let document = match self.source.read(&SourceWindow::Ids(vec![posting.source_id.clone()])).await {
+            Ok(page) => page.documents.into_iter().find(|d| d.source_id == posting.source_id),
+            Err(failure) => {
+                return Ok(Decided::Refused {
+                    why: format!("the record could not be read again: {failure}"),
+                });
+            }
+        };
+        let Some(document) = document else {
+            return Ok(Decided::Refused {
+                why: "the source does not give this record any more (withdrawn, or in a state that is not booked)"
+                    .to_owned(),
+            });
+        };
+        if document.revision != posting.revision {
+            return self.replace(session, posting, document, &reference, decision).await;
+        }
+        let known = self.store.postings_of(self.settings.flow(), &posting.source_id)?;
+        if known.iter().any(|other| other.key != posting.key && may_be_in_erp(other)) {
+            return Ok(Decided::Refused {
+                why: "another revision of this record is booked or closed already; correct the document in the ERP by \
+                      hand, then close this one with `purser records handle`"
+                    .to_owned(),
+            });
+        }
+        match plan_document(&document, &self.settings, &reference) {
+            Ok(plan) => {
+                let event = Event::Replanned(Box::new(plan), Box::new(document));
+                let (replanned, entry) = self.step(session, posting, event)?;
+                let mut batch = Batch::new();
+                batch.audit(self.decision_entry(session, posting, decision, "replay"));
+                batch.audit(entry);
+                // A hold that no data caused (a limit, a refusal) stays until a person says so, which is now.
+                let replanned = if matches!(replanned.state, PostingState::Held(_)) {
+                    let (replayed, entry) = self.step(session, &replanned, Event::Replay)?;
+                    batch.audit(entry);
+                    replayed
+                } else {
+                    replanned
+                };
+                batch.put_posting(replanned);
+                self.commit(batch).await?;
+                Ok(Decided::Planned)
+            }
+            Err(findings) => {
+                self.decide(session, posting, Event::Held(findings.clone()), decision, "replay").await?;
+                Ok(Decided::StillHeld { findings })
+            }
+        }
+    }
+
+    /// The record has changed since it was held: the newer state takes its place, by the same rules as at intake.
+    async fn replace(
+        &self,
+        session: &mut Session,
+        posting: &Posting,
+        document: SpendDocument,
+        reference: &ReferenceData,
+        decision: &Decision,
+    ) -> Result<Decided, RunError> {
+        let mut batch = Batch::new();
+        batch.audit(self.decision_entry(session, posting, decision, "replay"));
+        for (next, event) in self.take_in_document(document, reference, session)? {
+            batch.audit(self.audit(session, &next, event));
+            batch.put_posting(next);
+        }
+        self.commit(batch).await?;
+        Ok(Decided::NewRevision)
+    }
+
+    async fn decide(
+        &self,
+        session: &Session,
+        posting: &Posting,
+        event: Event,
+        decision: &Decision,
+        verb: &str,
+    ) -> Result<(), RunError> {
+        let (next, entry) = self.step(session, posting, event)?;
+        let mut batch = Batch::new();
+        batch.audit(self.decision_entry(session, posting, decision, verb));
+        batch.audit(entry);
+        batch.put_posting(next);
+        self.commit(batch).await
+    }
+
+    async fn note_decision(
+        &self,
+        session: &Session,
+        posting: &Posting,
+        decision: &Decision,
+        verb: &str,
+    ) -> Result<(), RunError> {
+        let mut batch = Batch::new();
+        batch.audit(self.decision_entry(session, posting, decision, verb));
+        self.commit(batch).await
+    }
+
+    fn decision_entry(
+        &self,
+        session: &Session,
+        posting: &Posting,
+        decision: &Decision,
+        verb: &str,
+    ) -> AuditDraft {
+        AuditDraft {
+            kind: AuditKind::Decision,
+            actor: format!("person:{}", decision.by),
+            detail: serde_json::json!({ "verb": verb, "note": decision.note, "from": posting.state }),
+            ..self.audit(session, posting, verb)
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! A spend system in memory: records with their marks, edits, pages and faults.
+
+use super::faults::{Call, Fault, Faults, failure};
+use crate::vendors::{SourcePage, SourceWindow, SpendSource, Unreadable};
+use async_trait::async_trait;
+use spend::document::SpendDocument;
+use spend::ids::{Revision, SourceId};
+use spend::money::Money;
+use spend::posting::{Failure, FailureClass};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// One record of the spend system.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) document: SpendDocument,
+    pub(super) marked: bool,
+    /// Why it cannot be read, when it cannot.
+    pub(super) unreadable: Option<String>,
+    /// It was withdrawn.
+    pub(super) gone: bool,
+    /// Every content it ever had.
+    pub(super) history: BTreeMap<Revision, Money>,
+}
+
+pub(super) struct FakeSource {
+    records: Mutex<BTreeMap<SourceId, Record>>,
+    faults: Arc<Faults>,
+    /// Broken records without an id.
+    nameless: Mutex<u32>,
+    /// Records that a page shows a second time in an older state.
+    shifted: Mutex<Vec<SpendDocument>>,
+}
+
+impl FakeSource {
+    pub(super) fn new(faults: Arc<Faults>) -> Self {
+        Self { records: Mutex::default(), faults, nameless: Mutex::default(), shifted: Mutex::default() }
+    }
+
+    pub(super) fn records(&self) -> MutexGuard<'_, BTreeMap<SourceId, Record>> {
+        self.records.lock().unwrap()
+    }
+
+    /// Adds a record or edits it; the mark stays as it is.
+    pub(super) fn put(&self, document: SpendDocument) {
+        let document = document.with_content_revision();
+        let total = document.total_or_zero();
+        let mut records = self.records();
+        let record = records.entry(document.source_id.clone()).or_insert_with(|| Record {
+            document: document.clone(),
+            marked: false,
+            unreadable: None,
+            gone: false,
+            history: BTreeMap::new(),
+        });
+        record.history.insert(document.revision.clone(), total);
+        record.document = document;
+    }
+
+    pub(super) fn edit(&self, id: &str, change: impl FnOnce(&mut SpendDocument)) {
+        let mut document = self.records()[&SourceId::from(id)].document.clone();
+        change(&mut document);
+        self.put(document);
+    }
+
+    pub(super) fn with<T>(&self, id: &str, change: impl FnOnce(&mut Record) -> T) -> T {
+        change(self.records().get_mut(&SourceId::from(id)).unwrap())
+    }
+
+    pub(super) fn marked(&self) -> Vec<String> {
+        self.records().values().filter(|r| r.marked).map(|r| r.document.source_id.to_string()).collect()
+    }
+
+    pub(super) fn set_nameless(&self, count: u32) {
+        *self.nameless.lock().unwrap() = count;
+    }
+
+    pub(super) fn shift(&self, document: SpendDocument) {
+        self.shifted.lock().unwrap().push(document.with_content_revision());
+    }
+
+    fn page(&self, window: &SourceWindow) -> SourcePage {
+        let records = self.records();
+        let mut found: Vec<&Record> = records
+            .values()
+            .filter(|record| {
+                let document = &record.document;
+                let within = |from, to| document.approved.is_some_and(|day| from <= day && day <= to);
+                !record.gone
+                    && match window {
+                        SourceWindow::Ready { from, to, .. } => !record.marked && within(*from, *to),
+                        SourceWindow::Period { from, to } => within(*from, *to),
+                        SourceWindow::Ids(ids) => ids.contains(&document.source_id),
+                    }
+            })
+            .collect();
+        found.sort_by_key(|record| (record.document.approved, record.document.source_id.clone()));
+        let limit = match window {
+            SourceWindow::Ready { limit, .. } => usize::try_from(*limit).unwrap(),
+            SourceWindow::Period { .. } | SourceWindow::Ids(_) => usize::MAX,
+        };
+        let more = found.len() > limit;
+        let mut page = SourcePage { more, ..SourcePage::default() };
+        for record in found.into_iter().take(limit) {
+            match &record.unreadable {
+                Some(message) => page.unreadable.push(Unreadable {
+                    source_id: Some(record.document.source_id.clone()),
+                    message: message.clone(),
+                }),
+                None => page.documents.push(record.document.clone()),
+            }
+        }
+        for _ in 0..*self.nameless.lock().unwrap() {
+            page.unreadable.push(Unreadable { source_id: None, message: "cut in the middle".to_owned() });
+        }
+        page.documents.extend(self.shifted.lock().unwrap().iter().cloned());
+        page
+    }
+}
+
+#[async_trait]
+impl SpendSource for FakeSource {
+    async fn read(&self, window: &SourceWindow) -> Result<SourcePage, Failure> {
+        match self.faults.step(Call::Read, "").await {
+            Fault::Fail(class) => Err(failure(class)),
+            Fault::LostAnswer | Fault::Late(_) | Fault::Half => Err(failure(FailureClass::Unavailable)),
+            Fault::DieAfter => self.faults.die().await,
+            _ => Ok(self.page(window)),
+        }
+    }
+
+    async fn acknowledge(&self, ids: &[SourceId]) -> Result<Vec<SourceId>, Failure> {
+        let fault = self.faults.step(Call::Acknowledge, "").await;
+        if let Fault::Fail(class) = fault {
+            return Err(failure(class));
+        }
+        let mut marked = ids.to_vec();
+        if matches!(fault, Fault::MarkSome) {
+            marked = marked.into_iter().step_by(2).collect();
+        }
+        if !matches!(fault, Fault::MarkLost) {
+            let mut records = self.records();
+            for id in &marked {
+                if let Some(record) = records.get_mut(id) {
+                    record.marked = true;
+                }
+            }
+        }
+        match fault {
+            Fault::LostAnswer | Fault::Late(_) | Fault::Half => Err(failure(FailureClass::InDoubt)),
+            Fault::DieAfter => self.faults.die().await,
+            _ => Ok(marked),
+        }
+    }
+}
