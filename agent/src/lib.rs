@@ -12,6 +12,7 @@
 pub mod clock;
 pub mod config;
 pub mod flows;
+pub mod runtime;
 pub mod secret;
 pub mod service;
 pub mod store;

@@ -1,0 +1,31 @@
+//! Supervised actors: one per connection, one per flow, the scheduler. Everything runs with no control plane.
+//!
+//! - [`supervisor`]: restarts after a panic, with back-off and a budget; watches for stuck threads;
+//! - [`worker`]: the one kind of actor;
+//! - [`connection`]: a connection's actor in the role of a source or an ERP;
+//! - [`flow`]: a flow's actor; [`scheduler`]: when flows run;
+//! - [`agent`]: start order and wiring, in one function that reads like a diagram;
+//! - [`commands`]: orders from the command line; `obey`: what the agent does with them; [`status`]: what the agent says of itself.
+
+pub mod agent;
+mod audit_log;
+pub mod commands;
+pub mod connection;
+pub mod flow;
+pub mod obey;
+pub mod scheduler;
+pub mod status;
+pub mod supervisor;
+pub mod worker;
+
+/// An error with all its causes, in one line.
+pub(crate) fn words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        words.push_str(": ");
+        words.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    words
+}

@@ -1,0 +1,133 @@
+//! What the agent does with orders that need more than one line: previews, proofs, checks and secrets.
+
+use super::agent::{Agent, no_flow};
+use super::commands::Obeyed;
+use super::supervisor::RunState;
+use super::words;
+use crate::flows::replay::Decision;
+use crate::store::{AuditDraft, AuditKind, Batch, StoredSecret};
+use crate::vendors::Probe;
+use purser_proto::validate::ValidConfig;
+use spend::ids::{ConnectionId, FlowId};
+use spend::{Date, Timestamp};
+use std::time::Duration;
+
+/// How long a connection that takes up a new secret is waited for.
+const BACK_WITHIN: Duration = Duration::from_secs(10);
+
+impl Agent {
+    /// Runs a flow. With `expect` it is previewed first, and nothing is run when the preview is another one than what
+    /// was agreed to.
+    pub(super) async fn run_as_agreed(&self, flow: &FlowId, expect: Option<&str>) -> Obeyed {
+        if let Some(expect) = expect {
+            match self.preview(flow).await {
+                Obeyed::Previewed { preview } if preview.plan_hash != expect => {
+                    return Obeyed::Changed { preview };
+                }
+                Obeyed::Previewed { .. } => {}
+                other => return other,
+            }
+        }
+        match self.run_flow(flow, "person").await {
+            Ok(report) => Obeyed::Ran { report },
+            Err(why) => Obeyed::Refused { why },
+        }
+    }
+
+    pub(super) async fn preview(&self, flow: &FlowId) -> Obeyed {
+        let Some(handle) = self.flow(flow) else { return no_flow(flow) };
+        match handle.preview().await {
+            Ok(preview) => Obeyed::Previewed { preview },
+            Err(why) => Obeyed::Refused { why },
+        }
+    }
+
+    pub(super) async fn proof(&self, flow: &FlowId, from: Date, to: Date) -> Obeyed {
+        let Some(handle) = self.flow(flow) else { return no_flow(flow) };
+        match handle.proof(from, to).await {
+            Ok(proof) => Obeyed::Proved { proof: Box::new(proof) },
+            Err(why) => Obeyed::Refused { why },
+        }
+    }
+
+    pub(super) async fn probe(&self, connection: &ConnectionId) -> Obeyed {
+        match self.connection(connection) {
+            Some(handle) => Obeyed::Probed { results: handle.probe().await },
+            None => Obeyed::Refused { why: format!("there is no connection `{connection}`") },
+        }
+    }
+
+    pub(super) async fn put_secret(&self, name: &str, sealed: &str, decision: &Decision) -> Obeyed {
+        match StoredSecret::open_sealed(self.home(), sealed) {
+            Ok((own, secret)) if own == name => {
+                self.change_secret(name, putting(self.now(), name, secret, decision)).await
+            }
+            Ok(_) => {
+                Obeyed::Refused { why: "the order and the secret in it name different secrets".to_owned() }
+            }
+            Err(error) => Obeyed::Refused { why: words(&error) },
+        }
+    }
+
+    pub(super) async fn remove_secret(&self, name: &str, decision: &Decision) -> Obeyed {
+        self.change_secret(name, removing(self.now(), name, decision)).await
+    }
+
+    /// Connections read their secret when they start, so those that use it are started again. The answer comes when
+    /// they are back, so that what is asked next finds them at work.
+    async fn change_secret(&self, name: &str, batch: Batch) -> Obeyed {
+        if let Err(error) = self.store().commit(batch).await {
+            return Obeyed::Refused { why: format!("the posting log refused: {error}") };
+        }
+        for id in users_of(self.config(), name) {
+            if let Some(handle) = self.connection(&id) {
+                let actor = handle.actor();
+                let life = actor.status().epoch;
+                actor.restart();
+                let back = actor.wait_for(move |now| now.epoch > life && now.state == RunState::Running);
+                let _ = tokio::time::timeout(BACK_WITHIN, back).await;
+            }
+        }
+        Obeyed::Done
+    }
+}
+
+/// The connections that use a secret, for their vendor or for their proxy.
+pub fn users_of(config: &ValidConfig, secret: &str) -> Vec<ConnectionId> {
+    let uses = config.connections.iter().filter(|connection| {
+        connection.secret == secret || connection.network.proxy_secret.as_deref() == Some(secret)
+    });
+    uses.map(|connection| connection.id.clone()).collect()
+}
+
+/// Storing a secret, with its audit entry: names and origins, never a value.
+pub fn putting(at: Timestamp, name: &str, secret: StoredSecret, decision: &Decision) -> Batch {
+    let detail = serde_json::json!({
+        "verb": "set",
+        "secret": name,
+        "kind": secret.kind,
+        "origins": secret.origins.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "fields": secret.fields.keys().collect::<Vec<_>>(),
+        "note": decision.note,
+    });
+    let mut batch = Batch::new();
+    batch.audit(entry(at, decision, detail));
+    batch.put_secret(name, secret);
+    batch
+}
+
+/// Forgetting a secret, with its audit entry.
+pub fn removing(at: Timestamp, name: &str, decision: &Decision) -> Batch {
+    let mut batch = Batch::new();
+    batch.audit(entry(
+        at,
+        decision,
+        serde_json::json!({ "verb": "rm", "secret": name, "note": decision.note }),
+    ));
+    batch.remove_secret(name);
+    batch
+}
+
+fn entry(at: Timestamp, decision: &Decision, detail: serde_json::Value) -> AuditDraft {
+    AuditDraft { actor: format!("person:{}", decision.by), ..AuditDraft::new(at, AuditKind::Secret, detail) }
+}

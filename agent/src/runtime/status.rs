@@ -1,0 +1,75 @@
+//! What the running agent says of itself: one serialisable structure, read by `status`, `doctor`, tests and later the
+//! heartbeat. It is written to a file beside the store, so that the command line needs no listener to read it; it
+//! holds counters and words, never amounts, names or secrets.
+
+use super::supervisor::ActorStatus;
+use crate::flows::RunReport;
+use crate::service::process;
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+use spend::Timestamp;
+use spend::ids::{ConnectionId, FlowId};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The whole agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// When this was true.
+    pub at: Timestamp,
+    /// Since when the process runs.
+    pub started: Timestamp,
+    /// Process id.
+    pub pid: u32,
+    /// Version of the agent.
+    pub version: String,
+    /// Connections by id.
+    pub connections: BTreeMap<ConnectionId, ActorStatus>,
+    /// Flows by id.
+    pub flows: BTreeMap<FlowId, FlowStatus>,
+}
+
+/// One flow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlowStatus {
+    /// Its actor.
+    pub actor: ActorStatus,
+    /// A run is under way.
+    pub running: bool,
+    /// A person paused it.
+    pub paused: bool,
+    /// When the schedule fires next.
+    pub next_run: Option<Timestamp>,
+    /// Counters of the run under way, or of the last one.
+    pub last: Option<RunReport>,
+}
+
+/// Where the status is.
+pub fn path(home: &Path) -> PathBuf {
+    home.join("status.json")
+}
+
+/// Replaces the status file in one step.
+///
+/// # Errors
+/// What the file system says.
+pub fn write(home: &Path, status: &AgentStatus) -> io::Result<()> {
+    let fresh = home.join("status.json.new");
+    std::fs::write(&fresh, serde_json::to_vec_pretty(status).map_err(io::Error::other)?)?;
+    std::fs::rename(&fresh, path(home))
+}
+
+/// A status older than this was left by an agent that is gone or stuck; it is written several times a second.
+pub const STALE_AFTER: TimeDelta = TimeDelta::seconds(15);
+
+/// Whether the process that wrote a status is still at work.
+pub fn is_current(status: &AgentStatus, now: Timestamp) -> bool {
+    let age = now - status.at;
+    age.abs() < STALE_AFTER && process::alive(status.pid) != Some(false)
+}
+
+/// The status as it was written last; `None` when there is none or it cannot be read.
+pub fn read(home: &Path) -> Option<AgentStatus> {
+    serde_json::from_slice(&std::fs::read(path(home)).ok()?).ok()
+}
