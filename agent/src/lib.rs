@@ -9,6 +9,7 @@
 //! - floor 4: [`runtime`] (supervised actors, scheduler);
 //! - floor 5: [`cli`] (one file per verb).
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod flows;

@@ -1,0 +1,198 @@
+//! This machine: home folder, configuration, store, secrets, disk, schedules.
+
+use super::check;
+use crate::cli::context::Context;
+use crate::cli::output;
+use crate::config::ConfigError;
+use crate::runtime::supervisor::RunState;
+use crate::service::private_files;
+use crate::store::{Store, key};
+use crate::vendors::{ProbeResult, Verdict};
+use purser_proto::validate::{ValidConfig, ValidFlow};
+
+/// Below this much free space a warning is given; the store itself stops at [`crate::store::Options::free_floor`].
+const COMFORT: u64 = 1 << 30;
+/// Runs of each schedule that are shown.
+const UPCOMING: usize = 3;
+
+/// Every check, and the configuration when it is valid.
+pub(super) fn examine(context: &Context) -> (Vec<ProbeResult>, Option<ValidConfig>) {
+    let mut checks = Vec::new();
+    home(context, &mut checks);
+    let config = configuration(context, &mut checks);
+    let store = store(context, &mut checks);
+    if let Some(store) = &store {
+        checks.push(disk(store));
+    }
+    checks.push(agent(context));
+    for flow in config.iter().flat_map(|config| &config.flows) {
+        checks.push(schedule(context, flow));
+    }
+    (checks, config)
+}
+
+fn home(context: &Context, checks: &mut Vec<ProbeResult>) {
+    let home = context.home();
+    if let Err(error) = std::fs::read_dir(home) {
+        let fix = match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                "name the agent's folder with --home or PURSER_HOME; a new one is made by the first `purser secrets set`"
+            }
+            _ => "run doctor as the account that the agent runs under",
+        };
+        checks.push(check("home", Verdict::Fail, format!("cannot be read: {error}"), fix));
+        return;
+    }
+    for path in [key::identity_path(home), key::data_key_path(home)] {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match private_files::exposed(&path) {
+            Ok(None) => {
+                checks.push(check("file rights", Verdict::Pass, format!("{name} is for the agent only"), ""))
+            }
+            Ok(Some(exposed)) => checks.push(check(
+                "file rights",
+                Verdict::Fail,
+                format!("{name} can be read by {}", exposed.who),
+                format!(
+                    "run `{}`; if others had access, make new keys and change the passwords",
+                    exposed.mend
+                ),
+            )),
+            // What is missing is told by the check of the store.
+            Err(_) => {}
+        }
+    }
+}
+
+fn configuration(context: &Context, checks: &mut Vec<ProbeResult>) -> Option<ValidConfig> {
+    let file = context.config_file().display();
+    match context.config() {
+        Ok(config) => {
+            let seen = format!(
+                "{file} is valid: {} connection(s), {} flow(s)",
+                config.connections.len(),
+                config.flows.len()
+            );
+            checks.push(check("configuration", Verdict::Pass, seen, ""));
+            Some(config)
+        }
+        Err(error) => {
+            match error.downcast_ref::<ConfigError>() {
+                Some(ConfigError::Refused { findings, .. }) => {
+                    checks.extend(findings.iter().map(|finding| {
+                        let mut shown = finding.clone();
+                        let fix = std::mem::take(&mut shown.fix);
+                        let seen = shown.to_string().trim_end_matches("; ").to_owned();
+                        check("configuration", Verdict::Fail, seen, fix)
+                    }));
+                }
+                Some(ConfigError::Unreadable { .. }) | None => checks.push(check(
+                    "configuration",
+                    Verdict::Fail,
+                    format!("{file} cannot be read: {}", error.root_cause()),
+                    format!("write a first one with `purser config example --file {file}`"),
+                )),
+            }
+            None
+        }
+    }
+}
+
+fn store(context: &Context, checks: &mut Vec<ProbeResult>) -> Option<Store> {
+    if !crate::store::dir_of(context.home()).is_dir() {
+        let fix = "store the first secret with `purser secrets set`, or start the agent";
+        checks.push(check(
+            "store",
+            Verdict::Warn,
+            "there is none yet: nothing was ever stored or posted",
+            fix,
+        ));
+        return None;
+    }
+    match context.look() {
+        Ok(store) => {
+            let seen = match store.counts() {
+                Ok(counts) => format!("opens; {} posting(s)", counts.values().sum::<u64>()),
+                Err(error) => {
+                    checks.push(check("store", Verdict::Fail, error.to_string(), "do what is said there"));
+                    return None;
+                }
+            };
+            checks.push(check("store", Verdict::Pass, seen, ""));
+            Some(store)
+        }
+        Err(error) => {
+            let fix = "do what is said there; never delete the folder, it is the proof of what was posted";
+            checks.push(check("store", Verdict::Fail, error.to_string(), fix));
+            None
+        }
+    }
+}
+
+fn disk(store: &Store) -> ProbeResult {
+    let floor = crate::store::Options::default().free_floor;
+    match store.stats().free_disk {
+        Some(free) if free < floor => check(
+            "disk",
+            Verdict::Fail,
+            format!("{} MiB free, nothing is written below {} MiB", free >> 20, floor >> 20),
+            "free some space on the disk of the home folder; work then goes on by itself",
+        ),
+        Some(free) if free < COMFORT => check(
+            "disk",
+            Verdict::Warn,
+            format!("{} MiB free", free >> 20),
+            format!("free some space before it falls below {} MiB, where the agent stops", floor >> 20),
+        ),
+        Some(free) => check("disk", Verdict::Pass, format!("{} GiB free", free >> 30), ""),
+        None => check("disk", Verdict::Warn, "the free space is not known", "look at it by hand"),
+    }
+}
+
+fn agent(context: &Context) -> ProbeResult {
+    let Some(status) = context.running() else {
+        return check(
+            "agent",
+            Verdict::Pass,
+            "not running; the checks below are made by this command itself",
+            "",
+        );
+    };
+    let flows = status.flows.values().map(|flow| &flow.actor);
+    let failed: Vec<String> = status
+        .connections
+        .values()
+        .chain(flows)
+        .filter(|actor| actor.state == RunState::Failed)
+        .map(|actor| format!("{} ({})", actor.name, actor.last_error.as_deref().unwrap_or("no cause known")))
+        .collect();
+    if failed.is_empty() && context.config_is_newer(&status) {
+        let seen = format!(
+            "version {} is running with the configuration of {}; the file was changed since",
+            status.version,
+            output::moment(status.started)
+        );
+        return check("agent", Verdict::Warn, seen, "restart the service to take the change up");
+    }
+    if failed.is_empty() {
+        let seen = format!("version {} is running as process {}", status.version, status.pid);
+        return check("agent", Verdict::Pass, seen, "");
+    }
+    check(
+        "agent",
+        Verdict::Fail,
+        format!("these parts failed too often and were given up: {}", failed.join(", ")),
+        "mend the cause, then restart the service",
+    )
+}
+
+fn schedule(context: &Context, flow: &ValidFlow) -> ProbeResult {
+    let name = format!("schedule of {}", flow.id);
+    let Some(schedule) = &flow.schedule else {
+        return check(name, Verdict::Pass, "none: it runs by hand only (`purser flows run`)", "");
+    };
+    let next: Vec<String> =
+        schedule.upcoming(context.clock.now(), UPCOMING).into_iter().map(output::moment).collect();
+    let seen = format!("`{}` in {}, next {}", schedule.text(), schedule.zone(), next.join(", "));
+    check(name, Verdict::Pass, seen, "")
+}

@@ -1,0 +1,210 @@
+//! `purser run`: the service, and a single run by hand.
+
+use super::context::Context;
+use super::{Exit, Global, output};
+use crate::flows::RunReport;
+use crate::runtime::agent::{Agent, Parts};
+use crate::runtime::commands::{self, Obeyed, Taken};
+use crate::runtime::scheduler::{Jitter, SchedulerHandle};
+use crate::runtime::status;
+use crate::runtime::supervisor::Policy;
+use crate::service::notify::Notifier;
+use crate::service::paths::ProcessSurroundings;
+use crate::service::shutdown::StopRequests;
+use crate::telemetry::{LogFiles, Telemetry};
+use anyhow::{Context as _, Result};
+use purser_proto::validate::ValidConfig;
+use spend::Timestamp;
+use spend::ids::FlowId;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Arguments of `run`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunArgs {
+    /// Run each flow once and end.
+    #[arg(long)]
+    pub once: bool,
+    /// Only this flow; may be given several times.
+    #[arg(long, value_name = "FLOW")]
+    pub flow: Vec<String>,
+    /// With --once: run again until nothing is open that time alone can settle, at most this many seconds.
+    #[arg(long, value_name = "SECONDS", requires = "once")]
+    pub settle: Option<u64>,
+    /// Run flows at their time to the second, without the spread that keeps a fleet from calling all at once.
+    #[arg(long)]
+    pub no_jitter: bool,
+    /// Accept orders that only tests give.
+    #[arg(long, hide = true, env = "PURSER_TEST_HOOKS")]
+    pub test_hooks: bool,
+}
+
+/// What one run of each flow came to.
+pub type Reports = BTreeMap<FlowId, Result<RunReport, String>>;
+
+/// How often orders are looked for and the status is written.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Runs.
+///
+/// # Errors
+/// Configuration, keys or store that cannot be used.
+pub fn run(global: &Global, args: &RunArgs) -> Result<Exit> {
+    let context = Context::new(global)?;
+    let config = context.config()?;
+    for flow in &args.flow {
+        context.flow(&config, flow)?;
+    }
+    let store = context.open_alone()?;
+    let logs = context.logs();
+    let _logging = Telemetry {
+        level: &config.log.level,
+        console: !args.once,
+        files: Some(LogFiles { folder: &logs, keep_days: config.log.keep_days }),
+    }
+    .begin()?;
+    commands::prepare(context.home()).context("cannot prepare the folder of orders")?;
+    let parts = Parts {
+        config: config.clone(),
+        store: store.clone(),
+        home: context.home().to_owned(),
+        clock: context.clock.clone(),
+        policy: Policy::default(),
+        test_hooks: args.test_hooks,
+    };
+    let done = actix::System::new().block_on(async {
+        let agent = Rc::new(Agent::start(parts));
+        let done = if args.once {
+            once(&agent, &config, args, global, context.home()).await
+        } else {
+            serve(&agent, args, context.home()).await
+        };
+        agent.stop().await;
+        done
+    });
+    store.close();
+    done
+}
+
+fn wanted(config: &ValidConfig, args: &RunArgs) -> Vec<FlowId> {
+    let all = config.flows.iter().map(|flow| flow.id.clone());
+    all.filter(|id| args.flow.is_empty() || args.flow.iter().any(|wanted| wanted == id.as_str())).collect()
+}
+
+/// Runs each flow, one after the other, and prints what happened.
+async fn once(
+    agent: &Rc<Agent>,
+    config: &ValidConfig,
+    args: &RunArgs,
+    global: &Global,
+    home: &Path,
+) -> Result<Exit> {
+    let flows = wanted(config, args);
+    anyhow::ensure!(!flows.is_empty(), "the configuration has no flow; add a [[flow]] to purser.toml");
+    let mut stop = StopRequests::listen().context("cannot listen for stop requests")?;
+    let mut reports = Reports::new();
+    for id in flows {
+        let bar = output::Progress::begin(global, agent, &id);
+        let ran = tokio::select! {
+            ran = run_until_settled(agent, &id, args.settle) => Some(ran),
+            _ = stop.next() => None,
+        };
+        bar.end();
+        let Some(ran) = ran else {
+            reports
+                .insert(id, Err("stopped by a signal; what was open is settled at the next run".to_owned()));
+            break;
+        };
+        reports.insert(id, ran);
+    }
+    write_status(agent, home, &BTreeMap::new());
+    output::reports(global, &reports)?;
+    Ok(verdict(&reports))
+}
+
+/// What a process that ran flows ends with.
+pub fn verdict(reports: &Reports) -> Exit {
+    if reports.values().any(Result::is_err) {
+        return Exit::Failed;
+    }
+    let quiet = |report: &RunReport| report.is_clean() && report.held == 0 && report.in_doubt == 0;
+    if reports.values().flatten().all(quiet) { Exit::Done } else { Exit::Attention }
+}
+
+/// One run, and with `settle` more of them until nothing is due that time alone can settle. Counters add up.
+async fn run_until_settled(agent: &Rc<Agent>, id: &FlowId, settle: Option<u64>) -> Result<RunReport, String> {
+    let mut total = agent.run_flow(id, "person").await?;
+    let Some(seconds) = settle else { return Ok(total) };
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(seconds);
+    while let Some(due) = total.next_due.filter(|_| tokio::time::Instant::now() < deadline) {
+        if due > agent.now() {
+            tokio::time::sleep(TICK).await;
+        } else {
+            total.add(agent.run_flow(id, "settle").await?);
+        }
+    }
+    Ok(total)
+}
+
+/// Works until a signal ends it.
+async fn serve(agent: &Rc<Agent>, args: &RunArgs, home: &Path) -> Result<Exit> {
+    let mut stop = StopRequests::listen().context("cannot listen for stop requests")?;
+    let jitter = if args.no_jitter { Jitter::Off } else { Jitter::Spread };
+    let scheduler = agent.schedule(jitter);
+    let notifier = Notifier::find(&ProcessSurroundings, std::process::id());
+    notifier.ready();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), home = %home.display(), "agent started");
+    loop {
+        tokio::select! {
+            _ = stop.next() => break,
+            () = tokio::time::sleep(TICK) => {}
+        }
+        if let Some(why) = agent.store().stats().poisoned {
+            // The service manager starts a fresh process, which reads the state from disk.
+            notifier.stopping();
+            anyhow::bail!(
+                "the disk under the posting log failed ({why}); the agent ends and must be started again"
+            );
+        }
+        obey_orders(agent, &scheduler, home);
+        write_status(agent, home, &scheduler.next());
+        notifier.alive();
+    }
+    notifier.stopping();
+    tracing::info!("agent is stopping");
+    Ok(Exit::Done)
+}
+
+fn write_status(agent: &Agent, home: &Path, next_run: &BTreeMap<FlowId, Timestamp>) {
+    if let Err(error) = status::write(home, &agent.status(next_run)) {
+        tracing::warn!(%error, "status cannot be written");
+    }
+}
+
+/// Takes what the command line ordered; each order is obeyed beside the others.
+fn obey_orders(agent: &Rc<Agent>, scheduler: &SchedulerHandle, home: &Path) {
+    match commands::take(home) {
+        Ok(taken) => {
+            for order in taken {
+                actix_rt::spawn(obey(Rc::clone(agent), scheduler.clone(), order));
+            }
+        }
+        Err(error) => tracing::warn!(%error, "orders cannot be read"),
+    }
+}
+
+async fn obey(agent: Rc<Agent>, scheduler: SchedulerHandle, taken: Taken) {
+    let obeyed = match taken.order.clone() {
+        Ok(order) => agent.obey(order).await,
+        Err(why) => Obeyed::Refused { why },
+    };
+    // A decision can make a posting due.
+    for flow in agent.flows() {
+        scheduler.wake_at(flow.id(), agent.store().next_due(flow.id()).ok().flatten());
+    }
+    if let Err(error) = taken.answer(agent.home(), &obeyed) {
+        tracing::warn!(%error, "an order cannot be answered");
+    }
+}

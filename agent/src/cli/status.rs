@@ -1,0 +1,247 @@
+//! `purser status`: what the agent is doing, and what the posting log holds.
+
+use super::context::Context;
+use super::{Exit, Format, Global, output};
+use crate::runtime::agent::Pause;
+use crate::runtime::status::{self, AgentStatus};
+use crate::runtime::supervisor::{ActorStatus, RunState};
+use crate::store::{AuditHead, RunRecord, StateTable, Store, StoreError, StoreStats};
+use anyhow::Result;
+use serde::Serialize;
+use spend::Timestamp;
+use spend::ids::FlowId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Examples and exit codes.
+pub const AFTER_HELP: &str = "\
+Examples:
+  purser status
+  purser status --output json | jq .flows
+
+Exit code 4: a part has failed, the agent is stuck, or postings wait for a person.";
+
+/// How the process stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Process {
+    Running,
+    /// Its process lives and says nothing.
+    Silent,
+    Stopped,
+}
+
+/// All that is shown.
+#[derive(Debug, Serialize)]
+struct Overview {
+    process: Process,
+    home: String,
+    version: &'static str,
+    /// What it says of itself; of a stopped one, what it said last.
+    agent: Option<AgentStatus>,
+    flows: BTreeMap<FlowId, FlowOverview>,
+    /// Figures of the store; `None` before the first start.
+    store: Option<StoreStats>,
+    audit: Option<AuditHead>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct FlowOverview {
+    counts: BTreeMap<&'static str, u64>,
+    paused: bool,
+    last_run: Option<RunRecord>,
+    next_run: Option<Timestamp>,
+    /// When an open posting is looked at again.
+    next_due: Option<Timestamp>,
+}
+
+/// Prints the state of the agent.
+///
+/// # Errors
+/// A store that cannot be read.
+pub fn run(global: &Global) -> Result<Exit> {
+    let context = Context::new(global)?;
+    let overview = overview(&context)?;
+    match global.output {
+        Format::Json => output::json(&overview)?,
+        Format::Text => print(&context, &overview),
+    }
+    Ok(verdict(&overview))
+}
+
+fn overview(context: &Context) -> Result<Overview> {
+    let agent = status::read(context.home());
+    let process = match &agent {
+        Some(agent) if status::is_current(agent, context.clock.now()) => Process::Running,
+        Some(agent) if crate::service::process::alive(agent.pid) == Some(true) => Process::Silent,
+        Some(_) | None => Process::Stopped,
+    };
+    let mut whole = Overview {
+        process,
+        home: context.home().display().to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        agent,
+        flows: BTreeMap::new(),
+        store: None,
+        audit: None,
+    };
+    if crate::store::dir_of(context.home()).is_dir() {
+        let store = context.look()?;
+        whole.flows = flows(context, &store, whole.agent.as_ref())?;
+        whole.store = Some(store.stats());
+        whole.audit = Some(store.audit().head()?);
+    }
+    Ok(whole)
+}
+
+/// Flows of the configuration, and flows that only the posting log still knows.
+fn flows(
+    context: &Context,
+    store: &Store,
+    agent: Option<&AgentStatus>,
+) -> Result<BTreeMap<FlowId, FlowOverview>, StoreError> {
+    let counts = store.counts()?;
+    let configured = context.config().ok();
+    let mut ids: BTreeSet<FlowId> = counts.keys().map(|(flow, _)| flow.clone()).collect();
+    ids.extend(configured.iter().flat_map(|config| config.flows.iter().map(|flow| flow.id.clone())));
+    let mut flows = BTreeMap::new();
+    for id in ids {
+        let pause: Option<Pause> = store.get(StateTable::Flow, &format!("{id}/pause"))?;
+        let schedule = configured.as_ref().and_then(|config| config.flow(&id)?.schedule.clone());
+        let said = agent.and_then(|agent| agent.flows.get(&id)?.next_run);
+        let one = FlowOverview {
+            counts: counts.iter().filter(|((flow, _), _)| *flow == id).map(|((_, s), n)| (*s, *n)).collect(),
+            paused: pause.is_some_and(|pause| pause.paused),
+            last_run: store.runs(Some(&id), 1)?.into_iter().next(),
+            next_run: said.or_else(|| schedule.and_then(|s| s.next_after(context.clock.now()))),
+            next_due: store.next_due(&id)?,
+        };
+        flows.insert(id, one);
+    }
+    Ok(flows)
+}
+
+/// Whether somebody should look: an actor that was given up, or postings that wait for a person.
+fn verdict(overview: &Overview) -> Exit {
+    let actors = overview.agent.iter().filter(|_| overview.process == Process::Running).flat_map(actors);
+    let failed = actors.into_iter().any(|(_, actor)| actor.state == RunState::Failed);
+    let held = overview.flows.values().any(|flow| flow.counts.get("held").is_some_and(|n| *n > 0));
+    if failed || held || overview.process == Process::Silent { Exit::Attention } else { Exit::Done }
+}
+
+fn actors(agent: &AgentStatus) -> Vec<(&'static str, &ActorStatus)> {
+    let connections = agent.connections.values().map(|actor| ("connection", actor));
+    connections.chain(agent.flows.values().map(|flow| ("flow", &flow.actor))).collect()
+}
+
+fn print(context: &Context, overview: &Overview) {
+    output::line(process_line(context, overview));
+    output::line(format!("home {}", overview.home));
+    if let Some(agent) = overview.agent.as_ref().filter(|_| overview.process == Process::Running) {
+        print_actors(agent);
+    }
+    if overview.flows.is_empty() {
+        output::line("\nno flow yet: the configuration has none and nothing was ever posted");
+    } else {
+        print_flows(overview);
+    }
+    if let Some(store) = &overview.store {
+        print_store(store, overview.audit.as_ref());
+    }
+}
+
+fn process_line(context: &Context, overview: &Overview) -> String {
+    let now = context.clock.now();
+    match (overview.process, &overview.agent) {
+        (Process::Running, Some(agent)) => format!(
+            "agent {} is running (process {}) since {}",
+            agent.version,
+            agent.pid,
+            output::moment(agent.started)
+        ),
+        (Process::Silent, Some(agent)) => format!(
+            "agent is stuck: process {} lives and has said nothing for {} s; see the log in {}, then restart it",
+            agent.pid,
+            (now - agent.at).num_seconds(),
+            context.logs().display()
+        ),
+        (_, Some(agent)) => format!(
+            "agent is not running; it last said something at {}. Start it with `purser run`",
+            output::moment(agent.at)
+        ),
+        (_, None) => {
+            "agent is not running, and none has said anything in this home yet. Start it with `purser run`"
+                .to_owned()
+        }
+    }
+}
+
+fn print_actors(agent: &AgentStatus) {
+    let mut table = output::table(&["part", "name", "state", "since", "restarts", "last error"]);
+    for (part, actor) in actors(agent) {
+        table.add_row([
+            output::cell(part),
+            output::cell(&actor.name),
+            output::cell(actor.state.name()),
+            output::cell(output::moment(actor.since)),
+            output::right(actor.restarts),
+            output::cell(actor.last_error.as_deref().unwrap_or("-")),
+        ]);
+    }
+    output::line("");
+    output::show(&table);
+}
+
+fn print_flows(overview: &Overview) {
+    let mut table = output::table(&["flow", "postings", "last run", "result", "next run"]);
+    for (id, flow) in &overview.flows {
+        let counts = flow.counts.iter().filter(|(_, n)| **n > 0);
+        let counts: Vec<String> = counts.map(|(state, n)| format!("{n} {state}")).collect();
+        let running = overview.process == Process::Running
+            && overview.agent.as_ref().and_then(|agent| agent.flows.get(id)).is_some_and(|flow| flow.running);
+        table.add_row([
+            output::cell(id.as_str()),
+            output::cell(if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }),
+            output::cell(flow.last_run.as_ref().map_or("never".to_owned(), |run| output::moment(run.ended))),
+            output::cell(flow.last_run.as_ref().map(result).unwrap_or_default()),
+            output::cell(next(flow, running, overview.process)),
+        ]);
+    }
+    output::line("");
+    output::show(&table);
+    if overview.flows.values().any(|flow| flow.counts.get("held").is_some_and(|n| *n > 0)) {
+        output::line("what is held waits for a person: purser records list --state held");
+    }
+}
+
+fn result(run: &RunRecord) -> String {
+    let report = &run.report;
+    let mut words =
+        format!("{} read, {} posted, {} held", report.read, report.posted + report.adopted, report.held);
+    if let Some(first) = report.errors.first() {
+        words.push_str(&format!("; {}", output::short(first, 80)));
+    }
+    words
+}
+
+fn next(flow: &FlowOverview, running: bool, process: Process) -> String {
+    if flow.paused {
+        return "paused".to_owned();
+    }
+    if running {
+        return "running".to_owned();
+    }
+    let times = [flow.next_run, flow.next_due.filter(|_| process == Process::Running)];
+    match (times.into_iter().flatten().min(), process) {
+        (Some(at), Process::Running) => output::moment(at),
+        (Some(at), Process::Silent | Process::Stopped) => format!("{} if the agent runs", output::moment(at)),
+        (None, _) => "by hand only".to_owned(),
+    }
+}
+
+fn print_store(store: &StoreStats, audit: Option<&AuditHead>) {
+    let free = store.free_disk.map_or("unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
+    output::line(format!("\nstore: {} KiB used, {free} free on its disk", store.used >> 10));
+    if let Some(head) = audit {
+        output::line(format!("audit: {} entries, head {}", head.entries, &head.hash.to_string()[..16]));
+    }
+}

@@ -1,0 +1,283 @@
+//! What the command line understands and says: parsing, help texts, output of each verb on a prepared home.
+
+use super::*;
+use crate::clock::Clock;
+use crate::runtime::obey;
+use crate::secret::Origin;
+use crate::store::{AuditDraft, AuditKind, Batch, Store, StoredSecret, dir_of, key};
+use clap::CommandFactory;
+use secrecy::SecretString;
+use spend::document::SpendDocument;
+use spend::ids::FlowId;
+use spend::posting::{Hold, Posting, PostingState};
+use std::path::Path;
+
+const CANARY: &str = "CANARY-bramble";
+
+#[test]
+fn the_definition_of_the_command_line_is_sound() {
+    Cli::command().debug_assert();
+}
+
+/// Each help text is compared with a file; `PURSER_WRITE_EXPECTED=1` writes them anew, to be read in the diff.
+#[test]
+fn help_texts_are_as_they_were_agreed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/expected");
+    let mut texts = Vec::new();
+    collect_help(&mut Cli::command().term_width(100), "purser", &mut texts);
+    assert!(texts.len() > 30, "{} verbs", texts.len());
+    let mut wrong = Vec::new();
+    for (name, text) in &texts {
+        let file = folder.join(format!("{name}.txt"));
+        if std::env::var_os("PURSER_WRITE_EXPECTED").is_some() {
+            std::fs::write(&file, text).unwrap();
+        }
+        if std::fs::read_to_string(&file).unwrap_or_default().replace('\r', "") != *text {
+            wrong.push(name);
+        }
+    }
+    assert!(wrong.is_empty(), "run again with PURSER_WRITE_EXPECTED=1 and read the difference: {wrong:?}");
+}
+
+fn collect_help(command: &mut clap::Command, path: &str, texts: &mut Vec<(String, String)>) {
+    command.build();
+    let mut shown = command.clone();
+    // What stands in the environment of the test does not belong into the text.
+    for name in ["home", "test_hooks"] {
+        if shown.get_arguments().any(|argument| argument.get_id() == name) {
+            shown = shown.mut_arg(name, |argument| argument.hide_env_values(true));
+        }
+    }
+    let text: Vec<String> =
+        shown.render_long_help().to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    texts.push((path.replace(' ', "-"), text.concat()));
+    for verb in command.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
+        let below = format!("{path} {}", verb.get_name());
+        collect_help(verb, &below, texts);
+    }
+}
+
+#[test]
+fn arguments_are_understood_or_refused_with_usage() {
+    let good: &[&[&str]] = &[
+        &["run", "--once", "--flow", "a", "--flow", "b"],
+        &["proof", "--from", "2026-01-01", "--to", "2026-01-31", "--output", "json"],
+        &["records", "list", "--state", "in-doubt", "--limit", "5", "--home", "/x"],
+        &["records", "replay", "R1", "R2", "--note", "done"],
+        &["records", "replay", "--state", "held", "--flow", "a"],
+        &["audit", "show", "--kind", "decision", "--since", "2026-01-31T08:00:00+01:00"],
+        &["secrets", "set", "erp", "--field", "user", "--origin", "https://erp.example.test"],
+        &["completions", "powershell"],
+    ];
+    for words in good {
+        let parsed = Cli::try_parse_from(std::iter::once("purser").chain(words.iter().copied()));
+        assert!(parsed.is_ok(), "{words:?}: {}", parsed.unwrap_err());
+    }
+    let bad: &[&[&str]] = &[
+        &["records", "replay"],
+        &["records", "replay", "R1", "--state", "held"],
+        &["records", "replay", "--flow", "a"],
+        &["records", "handle", "R1"],
+        &["records", "list", "--state", "hold"],
+        &["proof", "--from", "01/02/2026"],
+        &["audit", "show", "--kind", "gossip"],
+        &["audit", "show", "--since", "yesterday"],
+        &["run", "--settle", "5"],
+        &["secrets", "set", "erp", "password=x"],
+    ];
+    for words in bad {
+        let error = Cli::try_parse_from(std::iter::once("purser").chain(words.iter().copied())).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{words:?}");
+    }
+}
+
+/// A home with a configuration, a secret, one held and one planned posting.
+fn home() -> (tempfile::TempDir, Global) {
+    let folder = tempfile::tempdir().unwrap();
+    let global = Global { home: Some(folder.path().to_owned()), config: None, output: Format::Json };
+    std::fs::write(folder.path().join("purser.toml"), configuration::EXAMPLE).unwrap();
+    let store = open(folder.path());
+    let mut batch = Batch::new();
+    let planned = sample("R100");
+    let mut held = sample("R200");
+    let finding = spend::finding::Finding::source_unreadable("line 7 twice");
+    held.state = PostingState::Held(Hold { findings: vec![finding], since: held.seen_at, in_doubt: false });
+    for posting in [planned, held] {
+        batch.audit(AuditDraft {
+            posting: Some(posting.key.clone()),
+            ..AuditDraft::new(posting.seen_at, AuditKind::Transition, serde_json::json!({ "event": "seen" }))
+        });
+        batch.put_posting(posting);
+    }
+    let secret = StoredSecret {
+        kind: "expensify".to_owned(),
+        origins: vec![Origin::parse("https://expensify.example.test").unwrap()],
+        fields: [("partner_user_id".to_owned(), SecretString::from(CANARY))].into(),
+    };
+    let decision = context::Context::decision(None);
+    batch.append(obey::putting(spend::Timestamp::UNIX_EPOCH, "expensify", secret, &decision));
+    store.commit_blocking(batch).unwrap();
+    store.close();
+    (folder, global)
+}
+
+fn open(home: &Path) -> Store {
+    Store::open(&dir_of(home), key::create_or_open(home, None).unwrap(), Clock::system()).unwrap()
+}
+
+fn sample(id: &str) -> Posting {
+    let mut document: SpendDocument = serde_json::from_value(serde_json::json!({
+        "source_id": id, "revision": "", "kind": "expense-report", "title": "Trip", "workspace": "W1",
+        "owner": { "email": "ann@example.test" }, "status": "Approved", "currency": "USD", "submitted": null,
+        "approved": "2026-01-05", "paid": null, "declared_total": null,
+        "lines": [{
+            "id": "7", "date": "2026-01-02", "merchant": "Inn", "category": "Meals", "tags": [], "reimbursable": true,
+            "amount": { "minor": 1250, "currency": "USD" }, "billable": false, "comment": "",
+        }],
+    }))
+    .unwrap();
+    document.revision = document.content_revision();
+    let flow = FlowId::from("expenses");
+    let at = spend::Timestamp::UNIX_EPOCH;
+    Posting {
+        key: spend::ids::PostingKey::derive(&flow, &document.source_id, &document.revision),
+        flow,
+        source_id: document.source_id.clone(),
+        revision: document.revision.clone(),
+        total: document.total_or_zero(),
+        document,
+        plan: None,
+        state: PostingState::Planned,
+        attempts: 0,
+        failures: 0,
+        seen_at: at,
+        updated_at: at,
+    }
+}
+
+fn ran(global: &Global, words: &[&str]) -> Result<Exit, anyhow::Error> {
+    let cli = Cli::try_parse_from(std::iter::once("purser").chain(words.iter().copied())).unwrap();
+    dispatch(global, cli.verb)
+}
+
+#[test]
+fn verbs_that_read_need_no_agent_and_end_with_their_codes() {
+    let (_folder, global) = home();
+    for output in [Format::Json, Format::Text] {
+        let global = Global { output, ..global.clone() };
+        let table: &[(&[&str], Exit)] = &[
+            (&["status"], Exit::Attention),
+            (&["flows", "list"], Exit::Done),
+            (&["connections", "list"], Exit::Done),
+            (&["records", "list"], Exit::Done),
+            (&["records", "show", "R200"], Exit::Done),
+            (&["records", "show", "R10"], Exit::Done),
+            (&["audit", "show"], Exit::Done),
+            (&["audit", "show", "--posting", "R200", "--kind", "transition"], Exit::Done),
+            (&["audit", "verify"], Exit::Done),
+            (&["secrets", "list"], Exit::Done),
+            (&["config", "validate"], Exit::Done),
+            (&["config", "show"], Exit::Done),
+            (&["config", "schema"], Exit::Done),
+            (&["explain"], Exit::Done),
+            (&["explain", "tag-missing"], Exit::Done),
+            (&["version"], Exit::Done),
+        ];
+        for (words, exit) in table {
+            assert_eq!(ran(&global, words).unwrap(), *exit, "{words:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_there_is_wrong_usage_and_says_what_is() {
+    let (_folder, global) = home();
+    let table: &[(&[&str], &str)] = &[
+        (&["records", "show", "R999"], "there is no record `R999`"),
+        (&["records", "show", "R"], "too short"),
+        (&["records", "list", "--flow", "expences"], "did you mean `expenses`?"),
+        (&["flows", "preview", "expense"], "did you mean `expenses`?"),
+        (&["connections", "test", "expensfy"], "did you mean `expensify`?"),
+        (&["secrets", "rm", "expensifi", "--yes"], "did you mean `expensify`?"),
+        (&["secrets", "set", "Bad Name"], "not a name for a secret"),
+        (&["secrets", "set", "x", "--kind", "epicore"], "did you mean `epicor`?"),
+        (&["explain", "period"], "period-missing` or `period-closed"),
+    ];
+    for (words, expected) in table {
+        let error = ran(&global, words).unwrap_err();
+        assert!(error.downcast_ref::<Usage>().is_some(), "{words:?}: {error}");
+        assert!(error.to_string().contains(expected), "{words:?}: {error}");
+    }
+}
+
+#[test]
+fn a_home_without_anything_is_left_without_anything() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("none");
+    let global = Global { home: Some(home.clone()), config: None, output: Format::Json };
+    assert_eq!(ran(&global, &["status"]).unwrap(), Exit::Done);
+    assert_eq!(ran(&global, &["doctor"]).unwrap(), Exit::CheckFailed);
+    for words in [&["records", "list"][..], &["audit", "verify"], &["secrets", "list"]] {
+        let error = ran(&global, words).unwrap_err().to_string();
+        assert!(error.contains("nothing is stored in"), "{error}");
+    }
+    let error = ran(&global, &["config", "validate"]).unwrap_err();
+    assert!(error.to_string().contains("purser config example --file"), "{error}");
+    assert_eq!(output::failure(&global, &error), Exit::Configuration);
+    assert!(!home.exists(), "a reading verb has made the home");
+}
+
+#[test]
+fn an_export_holds_every_entry_and_overwrites_nothing() {
+    let (folder, global) = home();
+    assert_eq!(ran(&global, &["audit", "verify"]).unwrap(), Exit::Done);
+    let file = folder.path().join("export.jsonl");
+    let path = file.to_str().unwrap();
+    assert_eq!(ran(&global, &["audit", "export", "--file", path]).unwrap(), Exit::Done);
+    let lines: Vec<serde_json::Value> = std::fs::read_to_string(&file)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[2]["detail"]["fields"][0], "partner_user_id");
+    let again = ran(&global, &["audit", "export", "--file", path]).unwrap_err();
+    assert!(again.to_string().contains("exists already"), "{again}");
+}
+
+#[test]
+fn secrets_are_in_no_file_of_the_home_and_in_no_order() {
+    let (folder, _global) = home();
+    let secret = StoredSecret {
+        kind: "expensify".to_owned(),
+        origins: vec![Origin::parse("https://expensify.example.test").unwrap()],
+        fields: [("partner_user_secret".to_owned(), SecretString::from(CANARY))].into(),
+    };
+    let sealed = secret.seal(folder.path(), "expensify").unwrap();
+    assert!(!sealed.contains(CANARY));
+    let (name, opened) = StoredSecret::open_sealed(folder.path(), &sealed).unwrap();
+    assert_eq!((name.as_str(), opened.kind.as_str(), opened.fields.len()), ("expensify", "expensify", 1));
+    let other = tempfile::tempdir().unwrap();
+    key::create_or_open(other.path(), None).unwrap();
+    assert!(StoredSecret::open_sealed(other.path(), &sealed).is_err(), "another agent must not open it");
+    let mut folders = vec![folder.path().to_owned()];
+    let mut files = 0;
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+                continue;
+            }
+            files += 1;
+            let bytes = std::fs::read(&entry).unwrap();
+            assert!(!bytes.windows(CANARY.len()).any(|w| w == CANARY.as_bytes()), "{entry:?}");
+        }
+    }
+    assert!(files >= 4, "{files} files");
+}
+
+#[test]
+fn terminal_commands_in_a_title_are_shown_and_not_obeyed() {
+    assert_eq!(output::clean("a\u{1b}[2Jb\u{7}\u{202e}c"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}c");
+    assert_eq!(output::short("abcdef", 4), "abc\u{2026}");
+}
