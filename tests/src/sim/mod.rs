@@ -1,0 +1,4 @@
+//! One folder per simulated vendor.
+
+pub mod epicor;
+pub mod expensify;
