@@ -1,0 +1,19 @@
+//! End to end: the agent's real clients against the simulators over real sockets, the real binary from start to end
+//! and through kills, and the rules of the house.
+
+#[cfg(test)]
+mod canary;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod doctor;
+#[cfg(test)]
+mod flow;
+#[cfg(test)]
+mod house;
+#[cfg(test)]
+mod stage;
+#[cfg(test)]
+mod supervision;

@@ -1,0 +1,117 @@
+//! The demo: the sandbox and the real agent, one lost answer, one killed process, and the proof at the end. It says
+//! what happens in plain words and judges the outcome from the simulators' own states, never from what the agent says.
+
+mod ceiling;
+mod outcome;
+mod script;
+mod voice;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::harness::{
+    Admin, AgentConfig, DocumentKind, Home, Purser, Sandbox, SandboxOptions, Secrets, locate,
+};
+use crate::sim::epicor::EpicorKnobs;
+pub use voice::Form;
+use voice::Voice;
+
+/// What demo is wanted.
+#[derive(Clone, Debug)]
+pub struct DemoOptions {
+    /// Reports of the world, in all states.
+    pub reports: usize,
+    /// Seed of the world.
+    pub seed: u64,
+    /// Leave everything running until Ctrl-C.
+    pub keep: bool,
+    /// Words for people, or one JSON object.
+    pub form: Form,
+    /// What the flow writes.
+    pub document: DocumentKind,
+}
+
+/// The stage: everything stops and goes away with it.
+struct Stage {
+    options: DemoOptions,
+    voice: Voice,
+    sandbox: Sandbox,
+    expensify: Admin,
+    epicor: Admin,
+    home: Home,
+    config: AgentConfig,
+    purser: Purser,
+    begun: Instant,
+}
+
+/// Plays the demo. Answers whether everything came out as it must.
+///
+/// # Errors
+/// When the stage cannot be set, or the agent does not do what the script asks of it.
+pub async fn run(options: DemoOptions) -> Result<bool> {
+    let voice = Voice::new(options.form);
+    voice.title(&format!(
+        "Purser demo: {} expense reports of a simulated Expensify, booked into a simulated Epicor Kinetic as {}",
+        options.reports,
+        match options.document {
+            DocumentKind::Journal => "GL journals",
+            DocumentKind::ApInvoice => "AP invoices",
+        }
+    ));
+    let binary = locate(&|what| voice.line(&format!("   {what}"))).await?;
+    let stage = Stage::set(options, voice, binary).await?;
+    let outcome = stage.play().await?;
+    stage.voice.end(&outcome, &stage.where_to_look());
+    if stage.options.keep {
+        stage.stay().await?;
+    }
+    Ok(outcome.is_good())
+}
+
+impl Stage {
+    async fn set(options: DemoOptions, voice: Voice, binary: PathBuf) -> Result<Self> {
+        let begun = Instant::now();
+        let mut wanted = SandboxOptions::new(options.reports);
+        wanted.world.seed = options.seed;
+        wanted.secrets = Secrets::canaries(options.seed);
+        wanted.plant = true;
+        wanted.epicor = EpicorKnobs { call_ms: call_ms(options.reports), ..EpicorKnobs::default() };
+        let sandbox = Sandbox::start(wanted).await?;
+        let home = Home::new()?;
+        let schedule = options.keep.then(|| "*/5 * * * *".to_owned());
+        let config = AgentConfig { document: options.document, schedule, ..sandbox.agent_config() };
+        let purser = Purser::with_binary(binary, home.path());
+        Ok(Self {
+            expensify: Admin::new(&sandbox.expensify.url(), None)?,
+            epicor: Admin::new(&sandbox.epicor.url(), None)?,
+            options,
+            voice,
+            sandbox,
+            home,
+            config,
+            purser,
+            begun,
+        })
+    }
+
+    /// Leaves agent and sandbox running. Ends with the process, by Ctrl-C.
+    async fn stay(&self) -> Result<()> {
+        let agent = self.purser.spawn(&["run"])?;
+        self.voice.line("");
+        self.voice
+            .line("   Everything stays up; the agent runs as a service now. Ctrl-C ends and removes it all.");
+        let ended = agent.wait().await?;
+        anyhow::bail!("the agent ended by itself: {}", ended.words());
+    }
+}
+
+/// A real ERP takes its time; few reports, and there is still something to watch and to interrupt.
+fn call_ms(reports: usize) -> u64 {
+    match reports {
+        0..=150 => 15,
+        151..=1_000 => 4,
+        _ => 0,
+    }
+}

@@ -1,0 +1,27 @@
+//! What the demo and the tests with a real agent stand on: both simulators in this process, a throw-away home, its
+//! configuration and secrets, and the `purser` binary as a child process that never outlives its handle.
+//!
+//! ```ignore
+//! let sandbox = Sandbox::start(SandboxOptions::new(60)).await?;
+//! let home = Home::new()?;
+//! home.configure(&sandbox.agent_config())?;
+//! let purser = Purser::new(home.path()).await?;
+//! sandbox.give_secrets(&purser).await?;
+//! let ran = purser.json(&["run", "--once", "--settle", "60"]).await?;
+//! ```
+
+mod admin;
+mod agent;
+mod binary;
+mod config;
+mod home;
+mod sandbox;
+#[cfg(test)]
+mod tests;
+
+pub use admin::{Admin, AdminError};
+pub use agent::{Agent, Finished, Purser};
+pub use binary::{BuildNotice, locate};
+pub use config::{AgentConfig, DocumentKind, EPICOR, EXPENSIFY, FLOW, PREFIX};
+pub use home::Home;
+pub use sandbox::{Sandbox, SandboxOptions, Secrets, today};

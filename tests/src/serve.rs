@@ -1,0 +1,126 @@
+//! `sandbox serve`: both simulators until Ctrl-C, with everything that an agent of one's own needs to work with them.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::harness::{AgentConfig, DocumentKind, EPICOR, EXPENSIFY, Sandbox, SandboxOptions};
+
+/// A switch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Switch {
+    /// On.
+    #[default]
+    On,
+    /// Off.
+    Off,
+}
+
+/// What is served.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServeArgs {
+    /// Reports, in all states; about nine of ten are approved.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub reports: u32,
+    /// Same seed, same reports.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Expensify on this port, Epicor on the next; otherwise free ones are taken.
+    #[arg(long, value_name = "PORT")]
+    pub port_base: Option<u16>,
+    /// HTTPS with an authority made for this run.
+    #[arg(long)]
+    pub https: bool,
+    /// Whether Epicor refuses a second invoice with the same number of one vendor.
+    #[arg(long, value_enum, default_value_t)]
+    pub unique: Switch,
+    /// What the printed configuration has the flow write.
+    #[arg(long, value_enum, default_value_t)]
+    pub document: DocumentKind,
+    /// Also write the configuration (and with --https the authority beside it) to this file.
+    #[arg(long, value_name = "FILE")]
+    pub config_to: Option<PathBuf>,
+}
+
+/// Serves until the process is ended.
+///
+/// # Errors
+/// When a port is taken or a file cannot be written.
+pub async fn run(args: &ServeArgs) -> Result<()> {
+    let mut options = SandboxOptions::new(usize::try_from(args.reports)?);
+    options.world.seed = args.seed;
+    options.https = args.https;
+    options.port_base = args.port_base;
+    options.unique = args.unique == Switch::On;
+    let sandbox = Sandbox::start(options).await?;
+    let folder =
+        args.config_to.as_ref().and_then(|file| file.parent()).filter(|folder| *folder != Path::new(""));
+    let kept = folder.map_or_else(std::env::current_dir, |folder| Ok(folder.to_path_buf()))?;
+    let config =
+        AgentConfig { ca_file: sandbox.write_ca(&kept)?, document: args.document, ..sandbox.agent_config() };
+    if let Some(file) = &args.config_to {
+        std::fs::write(file, config.render()).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    // It serves also those who do not listen to what it says.
+    drop(writeln!(std::io::stdout(), "{}", told(&sandbox, &config, args.config_to.as_deref())));
+    std::future::pending::<()>().await;
+    Ok(())
+}
+
+fn told(sandbox: &Sandbox, config: &AgentConfig, written: Option<&Path>) -> String {
+    let (expensify, epicor) = (sandbox.expensify.url(), sandbox.epicor.url());
+    let ready = sandbox.world.reports_in(&["APPROVED", "REIMBURSED"]).count();
+    let mut text = format!(
+        "Expensify  {expensify}  {} reports, {ready} of them approved\n\
+         Epicor     {epicor}  companies {}; {} is posted to\n",
+        sandbox.world.reports.len(),
+        sandbox.world.companies.join(", "),
+        sandbox.company(),
+    );
+    if let Some(file) = &config.ca_file {
+        text.push_str(&format!("Authority  {}\n", file.display()));
+    }
+    match written {
+        Some(file) => text.push_str(&format!("Agent      its configuration is in {}\n", file.display())),
+        None => text
+            .push_str(&format!("\n# purser.toml, into the agent's home\n{}\n", config.render().trim_end())),
+    }
+    text.push_str(
+        "\n# Credentials, each bound to its system (PURSER_HOME or --home says where the agent lives)\n",
+    );
+    text.push_str(&secret(EXPENSIFY, "expensify", &expensify, &sandbox.secrets.expensify()));
+    text.push_str(&secret(EPICOR, "epicor", &epicor, &sandbox.secrets.epicor()));
+    text.push_str(&format!(
+        "\n# What they hold, and how to make them stumble\n\
+         sandbox state --url {epicor}\n\
+         sandbox fault --help\n\
+         sandbox control --help\n\nCtrl-C ends it."
+    ));
+    text
+}
+
+fn secret(name: &str, kind: &str, origin: &str, fields: &[(&str, &str)]) -> String {
+    let lines: String = fields.iter().map(|(field, value)| format!("{field}={value}\\n")).collect();
+    format!("printf '{lines}' | purser secrets set {name} --kind {kind} --origin {origin}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_told_names_addresses_configuration_and_commands() {
+        let sandbox = Sandbox::start(SandboxOptions::new(10)).await.unwrap();
+        let config = sandbox.agent_config();
+        let text = told(&sandbox, &config, None);
+        for part in [
+            config.render().trim_end(),
+            &sandbox.epicor.url(),
+            "| purser secrets set expensify --kind expensify --origin http://127.0.0.1:",
+            "printf 'user=PURSER_API\\npassword=sandbox-password\\napi_key=sandbox-api-key\\n' | ",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    }
+}
