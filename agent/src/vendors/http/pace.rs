@@ -20,7 +20,7 @@ use tokio::time::Instant;
 /// Surplus of the window that binds in steady state, in thousandths: what is left is a use of 97 %.
 const BINDING_SURPLUS: u32 = 30;
 /// Surplus of a window that only bounds bursts: it costs no throughput, so it can absorb slow connects as well.
-const BURST_SURPLUS: u32 = 150;
+const BURST_SURPLUS: u32 = 300;
 
 /// A window as it is kept on our side.
 #[derive(Clone, Copy, Debug)]
