@@ -331,7 +331,7 @@ impl SpendFlow {
         let name = event.name();
         let jitter = self.with_jitter(fastrand::Rng::f64);
         let next = posting
-            .apply(event, &self.settings.posting, jitter, self.clock.now())
+            .apply(event, &self.settings.posting, jitter, &self.clock.reading())
             .map_err(|source| RunError::Transition { key: posting.key.clone(), source })?;
         let entry = self.audit(session, &next, name);
         Ok((next, entry))

@@ -108,6 +108,24 @@ async fn an_absent_document_is_written_again_after_the_window_where_the_erp_refu
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_forward_does_not_end_the_wait_for_a_late_commit() {
+    let mut world = World::new();
+    world.erp.books().unique = false;
+    world.settings.posting.rewrite_without_uniqueness = true;
+    world.report("R1", 100);
+    world.faults.once(Call::Post, Fault::Late(TimeDelta::seconds(110)));
+    world.run().await;
+    world.clock.set_by(TimeDelta::days(1));
+    for _ in 0..60 {
+        assert_eq!(world.erp.books().writes, 1, "no second write");
+        world.pass(5);
+        world.run().await;
+    }
+    assert_eq!(world.states("R1"), ["acknowledged"]);
+    assert_sound(&world, &[]);
+}
+
+#[tokio::test]
 async fn an_absent_document_is_held_in_doubt_where_the_erp_does_not_refuse_duplicates() {
     let mut world = World::new();
     world.erp.books().unique = false;
@@ -342,10 +360,10 @@ async fn a_life_that_was_replaced_does_not_touch_what_its_successor_wrote() {
     let store = world.store().clone();
     let policy = world.settings.posting.clone();
     let posting = world.posting("R1");
-    let now = world.clock.now();
+    let now = world.clock.reading();
     world.faults.script(move |_, call| {
         if call == Call::LookUp && current.swap(false, Ordering::SeqCst) {
-            let claimed = posting.apply(spend::posting::Event::Claimed, &policy, 0.5, now).unwrap();
+            let claimed = posting.apply(spend::posting::Event::Claimed, &policy, 0.5, &now).unwrap();
             let mut batch = crate::store::Batch::new();
             batch.put_posting(claimed);
             store.commit_blocking(batch).unwrap();
