@@ -7,6 +7,7 @@
 use crate::Timestamp;
 use crate::document::SpendDocument;
 use crate::finding::Finding;
+use crate::guard::Counted;
 use crate::ids::{FlowId, PostingKey, Revision, SourceId};
 use crate::money::Money;
 use crate::now::Tick;
@@ -212,6 +213,9 @@ pub struct Posting {
     pub attempts: u32,
     /// Transient failures in a row.
     pub failures: u32,
+    /// What its newest claim was counted as for the guard rails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
     /// First seen.
     pub seen_at: Timestamp,
     /// Last transition.
