@@ -1,5 +1,6 @@
 //! The whole agent: start order and wiring. [`Agent::start`] reads like a diagram.
 
+use super::alarm::CredentialAlarm;
 use super::audit_log::AuditLog;
 use super::commands::{Obeyed, Order};
 use super::connection::{ConnectionErp, ConnectionHandle, ConnectionSource};
@@ -20,6 +21,7 @@ use purser_proto::validate::{ValidConfig, ValidConnection, ValidFlow};
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use spend::ids::{CompanyId, ConnectionId, FlowId};
+use spend::posting::PostingPolicy;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -254,6 +256,7 @@ impl Agent {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             connections: self.connections.iter().map(|(id, c)| (id.clone(), c.actor().status())).collect(),
+            alarms: self.connections.iter().filter_map(|(id, c)| Some((id.clone(), c.alarm()?))).collect(),
             flows: self
                 .flows
                 .iter()
@@ -343,7 +346,15 @@ fn start_connection(config: ValidConnection, parts: &Parts, shared: Shared) -> C
         Worker::concurrent(open_connection(&config, &companies, &store, &shared))
     };
     let handle = supervise(id.as_str(), make, parts.policy.clone(), parts.clock.clone());
-    ConnectionHandle::new(id, handle)
+    let alarm = CredentialAlarm::new(id.clone(), parts.clock.clone(), longest_delay(&parts.config, &id));
+    ConnectionHandle::new(id, handle, alarm)
+}
+
+/// The longest delay between two attempts that a flow over this connection allows.
+fn longest_delay(config: &ValidConfig, connection: &ConnectionId) -> TimeDelta {
+    let users = config.flows.iter().filter(|flow| [&flow.source, &flow.target].contains(&connection));
+    let longest = users.map(|flow| flow.policy.backoff_max).max();
+    longest.map_or(PostingPolicy::default().backoff_max, |seconds| TimeDelta::seconds(seconds.into()))
 }
 
 /// Companies that flows post to through a connection.
