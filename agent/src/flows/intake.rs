@@ -134,10 +134,16 @@ impl SpendFlow {
             session.report.known += 1;
             return Ok(self.mark_again(same).into_iter().map(|p| (p, "mark-again")).collect());
         }
-        session.report.new += 1;
         if known.iter().any(may_be_in_erp) {
+            session.report.new += 1;
             return Ok(vec![(self.changed(document, session), "changed")]);
         }
+        let planned = plan_document(&document, &self.settings, reference);
+        if planned.as_ref().is_ok_and(|plan| !session.may_book(plan)) {
+            session.report.left_out += 1;
+            return Ok(Vec::new());
+        }
+        session.report.new += 1;
         let now = self.clock.now();
         let mut postings = Vec::new();
         for older in known.iter().filter(|p| can_be_superseded(p)) {
@@ -145,7 +151,7 @@ impl SpendFlow {
                 self.step(session, older, Event::Superseded { by: document.revision.clone() })?;
             postings.push((superseded, "superseded"));
         }
-        match plan_document(&document, &self.settings, reference) {
+        match planned {
             Ok(plan) => {
                 session.report.planned += 1;
                 let event = if revived { "replanned" } else { "planned" };

@@ -155,6 +155,11 @@ impl SpendFlow {
         let mut work = Work::default();
         for (posting, _) in postings {
             match posting.next_action(now) {
+                NextAction::LookUpThenClaim
+                    if !posting.plan.as_ref().is_some_and(|plan| session.may_book(plan)) =>
+                {
+                    work.settled.push(posting);
+                }
                 NextAction::LookUpThenClaim | NextAction::LookUp if !session.erp_down && !self.stopping() => {
                     work.look_up.push(posting);
                 }

@@ -2,6 +2,7 @@
 //! again", and the store and the source say what there is to do.
 
 use super::intake::{Intake, change_window, ready_window};
+use super::preview::Agreed;
 use super::settings::FlowSettings;
 use crate::clock::Clock;
 use crate::store::{AuditDraft, AuditKind, Batch, RunRecord, RunReport, StateTable, Store, StoreError};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use spend::guard::Spent;
 use spend::ids::{PostingKey, RunId};
+use spend::plan::PostingPlan;
 use spend::posting::{Event, Failure, FailureClass, Posting, PostingState, TransitionError};
 use spend::watermark::Watermark;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,6 +61,8 @@ pub(super) struct Session {
     pub(super) erp_down: bool,
     /// The same for the source.
     pub(super) source_down: bool,
+    /// What a person has agreed to; nothing else is booked. `None` = everything may be.
+    pub(super) agreed: Option<Agreed>,
     /// What this run and this day have claimed.
     pub(super) spent: Spent,
 }
@@ -104,8 +108,17 @@ impl SpendFlow {
     /// # Errors
     /// [`RunError`] when the posting log is unusable; everything else is in the report.
     pub async fn run(&self, trigger: &str) -> Result<RunReport, RunError> {
+        self.run_only(trigger, None).await
+    }
+
+    /// [`SpendFlow::run`], which books only what was agreed to: what was approved or changed since is left for a later
+    /// run, and the report says so.
+    ///
+    /// # Errors
+    /// As [`SpendFlow::run`].
+    pub async fn run_only(&self, trigger: &str, agreed: Option<Agreed>) -> Result<RunReport, RunError> {
         let started = self.clock.now();
-        let mut session = self.session(trigger, started);
+        let mut session = Session { agreed, ..self.session(trigger, started) };
         let context = CallContext {
             flow: Some(self.settings.flow().clone()),
             run: Some(session.run.clone()),
@@ -141,6 +154,7 @@ impl SpendFlow {
             report: RunReport::default(),
             erp_down: false,
             source_down: false,
+            agreed: None,
             spent: Spent::default(),
         }
     }
@@ -196,6 +210,8 @@ impl SpendFlow {
                 break;
             }
         }
+        // What was left out must be read again.
+        let complete = complete && session.report.left_out == 0;
         self.move_watermark(mark, &intake, complete).await
     }
 
@@ -363,6 +379,11 @@ impl SpendFlow {
 }
 
 impl Session {
+    /// Whether this plan may be booked in this run.
+    pub(super) fn may_book(&self, plan: &PostingPlan) -> bool {
+        self.agreed.as_ref().is_none_or(|agreed| agreed.holds(plan))
+    }
+
     pub(super) fn source_failed(&mut self, doing: &str, failure: &Failure) {
         self.source_down |= is_connection_wide(failure);
         tracing::warn!(%failure, doing, "source failed");

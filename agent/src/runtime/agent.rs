@@ -11,6 +11,7 @@ use super::supervisor::{Lease, Policy, supervise};
 use super::words;
 use super::worker::Worker;
 use crate::clock::Clock;
+use crate::flows::preview::Agreed;
 use crate::flows::replay::Decision;
 use crate::flows::{FlowSettings, RunReport, SpendFlow};
 use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError};
@@ -149,9 +150,22 @@ impl Agent {
     /// # Errors
     /// Why it did not run, in words.
     pub async fn run_flow(&self, id: &FlowId, trigger: &str) -> Result<RunReport, String> {
+        self.run_flow_only(id, trigger, None).await
+    }
+
+    /// [`Agent::run_flow`], which with `agreed` books nothing else.
+    ///
+    /// # Errors
+    /// As [`Agent::run_flow`].
+    pub async fn run_flow_only(
+        &self,
+        id: &FlowId,
+        trigger: &str,
+        agreed: Option<Agreed>,
+    ) -> Result<RunReport, String> {
         let flow = self.flow(id).ok_or_else(|| format!("there is no flow `{id}` in the configuration"))?;
         match self.is_paused(id) {
-            Ok(false) => flow.run(trigger).await,
+            Ok(false) => flow.run(trigger, agreed).await,
             Ok(true) => Err(format!("flow `{id}` is paused; continue it with `purser flows resume {id}`")),
             Err(error) => Err(format!("flow `{id}`: the posting log cannot be read: {error}")),
         }
