@@ -1,7 +1,8 @@
 //! Removes a call's own secrets from what came back: vendors echo requests in error texts. What we write ourselves is
 //! kept clean by type; this is for the words of others.
 
-use crate::secret::BoundSecret;
+use super::Answer;
+use crate::secret::{BoundSecret, Credential};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use std::borrow::Cow;
@@ -38,6 +39,16 @@ impl Scrub {
             }
         })
     }
+}
+
+/// The answer without what it repeats of the credential: for refusals that a vendor hides under a good status, which
+/// the gate cannot tell from data.
+pub fn without_secrets(mut answer: Answer, credential: &Credential) -> Answer {
+    let scrub = Scrub::new(credential.field_names().filter_map(|name| credential.get(name)), &[]);
+    if let Ok(text) = std::str::from_utf8(&answer.body) {
+        answer.body = scrub.clean(text).into_owned().into_bytes();
+    }
+    answer
 }
 
 fn spellings(value: &str) -> Vec<Zeroizing<String>> {
