@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::flows::preview::Agreed;
 use crate::flows::replay::Decision;
 use crate::flows::{FlowSettings, RunReport, SpendFlow};
-use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError};
+use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError, dir_of};
 use crate::vendors::http::Paces;
 use crate::vendors::registry::{self, Connection, Shared};
 use chrono::TimeDelta;
@@ -81,7 +81,7 @@ impl Agent {
     pub fn start(parts: Parts) -> Self {
         let (stop, stopping) = watch::channel(false);
         let shared = Shared {
-            paces: Arc::new(Paces::new(parts.clock.clone())),
+            paces: Arc::new(Paces::new(parts.clock.clone()).remembering(dir_of(&parts.home).join("paces"))),
             log: Arc::new(AuditLog(parts.store.clone())),
             clock: parts.clock.clone(),
         };

@@ -13,6 +13,7 @@ mod pace;
 mod record;
 mod retry;
 mod scrub;
+mod send_log;
 #[cfg(test)]
 mod tests;
 mod token;
