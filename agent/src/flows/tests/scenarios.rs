@@ -3,6 +3,8 @@
 use super::faults::{Call, Fault};
 use super::invariants::assert_sound;
 use super::world::{World, codes, moment, set_amount, usd};
+use crate::flows::RunError;
+use crate::store::StoreError;
 use chrono::TimeDelta;
 use spend::posting::{FailureClass, PostingState};
 
@@ -373,6 +375,33 @@ async fn a_life_that_was_replaced_does_not_touch_what_its_successor_wrote() {
     });
     let _ = old.run("test").await;
     assert_eq!(world.states("R1"), ["claimed"]);
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_under_a_claim_or_an_answer_loses_and_doubles_nothing() {
+    for at in [Call::LookUp, Call::Post] {
+        let mut world = World::new();
+        world.report("R1", 100);
+        world.report("R2", 100);
+        let (store, mut fails) = (world.store().clone(), true);
+        world.faults.script(move |_, call| {
+            if call == at && std::mem::take(&mut fails) {
+                store.fail_next_commit(std::io::Error::other("Input/output error (os error 5)"));
+            }
+            Fault::None
+        });
+        let error = world.flow().run("test").await.unwrap_err();
+        assert!(matches!(&error, RunError::Store(StoreError::Poisoned { .. })), "{error:?}");
+        // The commit after the look-ups is the claim: without it nothing was written.
+        assert_eq!(world.erp.books().writes, if at == Call::LookUp { 0 } else { 2 });
+        assert!(world.source.marked().is_empty());
+        world.faults.clear();
+        world.reopen();
+        world.until_quiet().await;
+        assert_eq!(world.erp.books().writes, 2);
+        assert_eq!(world.source.marked().len(), 2);
+        assert_sound(&world, &[]);
+    }
 }
 
 #[tokio::test]
