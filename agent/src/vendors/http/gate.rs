@@ -79,7 +79,9 @@ pub enum GateError {
     #[error("network.proxy_secret: {0}; set it with `purser secrets set` for the proxy's origin")]
     ProxySecret(String),
     /// The client could not be built.
-    #[error("cannot prepare https: {0}")]
+    #[error(
+        "cannot prepare https: {0}; on a machine without certificate authorities install them (`ca-certificates`)"
+    )]
     Client(String),
 }
 
@@ -253,8 +255,7 @@ impl Gate {
 
     /// Spells the request out. Called after the destination was checked.
     fn request(&self, call: &Call) -> Result<reqwest::RequestBuilder, String> {
-        let loopback = self.clients.loopback.as_ref().filter(|_| destination::is_loopback(&call.url));
-        let client = loopback.unwrap_or(&self.clients.outward);
+        let client = self.clients.of(&call.url).map_err(ToString::to_string)?;
         let mut headers = HeaderMap::new();
         for (name, value) in &call.headers {
             let name =
