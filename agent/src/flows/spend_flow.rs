@@ -239,8 +239,8 @@ impl SpendFlow {
             Ok(page) => {
                 let changed = self.changed_records(page, session)?;
                 let mut batch = Batch::new();
-                for posting in changed {
-                    batch.audit(self.audit(session, &posting, "changed"));
+                for (posting, event) in changed {
+                    batch.audit(self.audit(session, &posting, event));
                     batch.put_posting(posting);
                 }
                 batch.put(StateTable::Flow, &format!("{name}/change-check"), &done);
