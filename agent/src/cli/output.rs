@@ -165,7 +165,7 @@ pub fn report_lines(flow: &FlowId, report: &RunReport) {
     }
     if report.left_out > 0 {
         line(format!(
-            "  {} left for a later run: approved or changed since the preview that was agreed to",
+            "  {} left for a later run: the preview that was agreed to did not book them so",
             report.left_out
         ));
     }

@@ -34,7 +34,8 @@ pub struct RunReport {
     pub acknowledged: u64,
     /// Postings that began to wait for a person.
     pub held: u64,
-    /// Records approved or changed since the preview that this run was bound to; a later run takes them.
+    /// Records that the preview to which this run was bound did not book so (approved or changed since); a later run
+    /// takes them.
     pub left_out: u64,
     /// Postings whose outcome is open after this run.
     pub in_doubt: u64,
