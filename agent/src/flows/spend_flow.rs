@@ -65,6 +65,9 @@ pub(super) struct Session {
     pub(super) agreed: Option<Agreed>,
     /// What this run and this day have claimed.
     pub(super) spent: Spent,
+    /// What the source answered to the last marks. No side effect waits for it, so it goes with the next commit; lost
+    /// in a crash, the same records are marked again.
+    pub(super) late: Batch,
 }
 
 /// When marked records were last read again.
@@ -156,6 +159,7 @@ impl SpendFlow {
             source_down: false,
             agreed: None,
             spent: Spent::default(),
+            late: Batch::new(),
         }
     }
 
@@ -212,7 +216,7 @@ impl SpendFlow {
         }
         // What was left out must be read again.
         let complete = complete && session.report.left_out == 0;
-        self.move_watermark(mark, &intake, complete).await
+        self.move_watermark(mark, &intake, complete, session).await
     }
 
     /// Records that were posted and marked do not come back by themselves when they are edited; so they are read
@@ -260,13 +264,14 @@ impl SpendFlow {
         mark: Option<Watermark>,
         intake: &Intake,
         complete: bool,
+        session: &mut Session,
     ) -> Result<(), RunError> {
         let moved =
             spend::watermark::advance(mark, intake.newest_approved(), complete && intake.is_complete());
         if moved == mark {
             return Ok(());
         }
-        let mut batch = Batch::new();
+        let mut batch = std::mem::take(&mut session.late);
         if let Some(moved) = &moved {
             batch.put(StateTable::Watermark, self.settings.flow().as_str(), moved);
         }
@@ -274,6 +279,7 @@ impl SpendFlow {
     }
 
     async fn record(&self, session: &mut Session, started: Timestamp) -> Result<(), RunError> {
+        self.commit_late(session).await?;
         session.report.next_due = self.store.next_due(self.settings.flow())?;
         self.count_open(session)?;
         self.show(session);
@@ -323,6 +329,12 @@ impl SpendFlow {
     pub(super) async fn commit(&self, batch: Batch) -> Result<(), RunError> {
         self.still_current()?;
         Ok(self.store.commit(batch).await?)
+    }
+
+    /// Makes durable what waits for company, if anything does.
+    pub(super) async fn commit_late(&self, session: &mut Session) -> Result<(), RunError> {
+        let late = std::mem::take(&mut session.late);
+        if late.is_empty() { Ok(()) } else { self.commit(late).await }
     }
 
     pub(super) fn still_current(&self) -> Result<(), RunError> {
