@@ -6,8 +6,8 @@
 //! backwards, while the ERP's time goes on evenly; where rewriting without uniqueness is allowed the clock only steps
 //! backwards, because a step forwards shortens the settle window, and then nothing but the ERP's own rule is left.
 //!
-//! Density: about one new report, one run and a half and one edit a day, so that a thousand seeds stay below five
-//! minutes on two cores in a build without optimisation (sealing takes most of it).
+//! Density: about one new report, one run and a half and one edit a day, so that a thousand seeds take some two minutes
+//! on two cores in a build without optimisation.
 
 use super::faults::{Call, Fault};
 use super::invariants::breaches;
