@@ -261,8 +261,8 @@ impl Store {
         Ok(intents.into_iter().map(|(plan, at)| Claimed::committed(plan, at)).collect())
     }
 
-    /// Records an audit entry that needs no sync of its own: it is written with the next commit, at most a second
-    /// later, in order. Waits when thousands are waiting already.
+    /// Records an audit entry that needs no sync of its own: it is written with the next commit, at most two
+    /// seconds later, in order. Waits when thousands are waiting already.
     pub fn note<D: Serialize>(&self, draft: AuditDraft<D>) {
         match (self.queue(), draft.into_op()) {
             (Ok(queue), Ok(op)) => queue.note(op),
