@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::flows::replay::Decision;
 use crate::flows::{FlowSettings, RunReport, SpendFlow};
 use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError};
+use crate::vendors::StoreKeeper;
 use crate::vendors::http::Paces;
 use crate::vendors::registry::{self, Connection, Shared};
 use chrono::TimeDelta;
@@ -361,14 +362,17 @@ fn open_connection(
     shared: &Shared,
 ) -> Connection {
     let read = || -> Result<_, StoreError> {
+        let keeper = Arc::new(StoreKeeper::new(store, &shared.clock, &config.id, &config.secret)?);
         let credential = store.secret(&config.secret)?;
         let proxy =
             config.network.proxy_secret.as_ref().map(|name| store.secret(name)).transpose()?.flatten();
-        Ok((credential, proxy))
+        Ok((keeper, credential, proxy))
     };
     let opened = match read() {
-        Ok((credential, proxy)) => registry::connect(config, credential, proxy, companies.to_vec(), shared)
-            .map_err(|error| words(&error)),
+        Ok((keeper, credential, proxy)) => {
+            registry::connect(config, credential, proxy, companies.to_vec(), keeper, shared)
+                .map_err(|error| words(&error))
+        }
         Err(error) => Err(words(&error)),
     };
     opened.unwrap_or_else(|why| {

@@ -157,7 +157,7 @@ proptest! {
         flow.policy.overlap_days = number;
         flow.mapping.default_segments.insert(segment, texts[1].clone());
         flow.mapping.default_category =
-            flag.then(|| spend::mapping::CategoryRule { account: texts[2].clone(), segments: BTreeMap::new() });
+            flag.then(|| spend::mapping::CategoryRule { account: texts[2].clone(), segments: BTreeMap::new(), dimensions: BTreeMap::new() });
         flow.mapping.owners.insert(texts[3].clone(), texts[0].as_str().into());
         flow.schedule = flag.then(|| texts[5].clone());
         prop_assert_eq!(parse_toml(&print_toml(&config).unwrap()).unwrap(), config);

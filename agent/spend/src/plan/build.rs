@@ -116,6 +116,7 @@ fn journal(valid: &ValidatedDocument, lines: Vec<Line>) -> Result<PlannedDocumen
             amount,
             description,
             project,
+            dimensions: BTreeMap::new(),
         })
         .collect();
     let text = description(&[&valid.owner, &valid.title], LINE_DESCRIPTION_MAX);
@@ -128,6 +129,7 @@ fn journal(valid: &ValidatedDocument, lines: Vec<Line>) -> Result<PlannedDocumen
                 amount,
                 description: text.clone(),
                 project: None,
+                dimensions: BTreeMap::new(),
             });
         }
     }
@@ -148,6 +150,7 @@ fn invoice(valid: &ValidatedDocument, lines: Vec<Line>) -> Result<PlannedDocumen
                 amount,
                 description,
                 project,
+                dimensions: BTreeMap::new(),
             })
             .collect(),
     })

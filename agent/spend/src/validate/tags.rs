@@ -96,6 +96,7 @@ impl TagTarget {
         match self {
             Self::Segment(number) => format!("segment {number}"),
             Self::Project => "project".to_owned(),
+            Self::Dimension(name) => format!("dimension {name}"),
         }
     }
 }

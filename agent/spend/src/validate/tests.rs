@@ -199,7 +199,10 @@ fn tags_come_before_the_category_and_the_category_before_defaults() {
         case.document.lines.truncate(1);
         case.document.lines[0].tags = tag_value.map(|value| tag(1, value)).into_iter().collect();
         let segments: BTreeMap<u8, String> = fixed.map(|value| (3, value.to_owned())).into_iter().collect();
-        case.rules.categories.insert("Travel".into(), CategoryRule { account: "6100".into(), segments });
+        case.rules.categories.insert(
+            "Travel".into(),
+            CategoryRule { account: "6100".into(), segments, dimensions: BTreeMap::new() },
+        );
         case.rules.default_segments.insert(3, "200".into());
         case.rules.offset_reimbursable = Some(sample::ACCRUED.into());
         case.check().unwrap().lines()[0].account().to_string()
@@ -240,7 +243,8 @@ fn a_category_code_may_be_a_natural_or_a_whole_account() {
 fn the_default_category_catches_what_nothing_else_names() {
     let mut case = Case::new(JOURNAL);
     case.document.lines[0].category = None;
-    case.rules.default_category = Some(CategoryRule { account: "6200".into(), segments: BTreeMap::new() });
+    case.rules.default_category =
+        Some(CategoryRule { account: "6200".into(), segments: BTreeMap::new(), dimensions: BTreeMap::new() });
     assert_eq!(case.check().unwrap().lines()[0].account().as_str(), sample::MEALS);
 }
 

@@ -240,6 +240,7 @@ fn reference(company: &CompanyId, as_of: Timestamp) -> ReferenceData {
         vendors: BTreeMap::new(),
         employees: BTreeMap::new(),
         projects: BTreeMap::new(),
+        dimensions: BTreeMap::new(),
         periods: None,
     }
 }

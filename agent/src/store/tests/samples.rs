@@ -82,6 +82,7 @@ fn document(source_id: &SourceId, revision: &Revision, n: u32) -> SpendDocument 
             id: "1".into(),
             date: None,
             merchant: MARKER.to_owned(),
+            merchant_id: None,
             category: Some("Meals".to_owned()),
             category_code: None,
             tags: Vec::new(),
@@ -104,6 +105,7 @@ fn plan(document: &SpendDocument) -> PostingPlan {
         amount,
         description: MARKER.to_owned(),
         project: None,
+        dimensions: BTreeMap::new(),
     };
     let lines = vec![line("6100|00", total), line("2100|00", usd(-total.minor))];
     let mut plan = PostingPlan {
