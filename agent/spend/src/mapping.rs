@@ -181,8 +181,9 @@ pub struct MappingRules {
     pub closed_period: ClosedPeriod,
     /// Currencies that may be posted; empty = all.
     pub currencies: Vec<String>,
-    /// Put lines that a company card paid on an AP invoice too, because its vendor is the bank of the card. Default: no,
-    /// the document is held, for the owner would be paid what the owner never paid.
+    /// Put lines that a company card paid on an AP invoice too. Say so where the vendor is the bank of the card
+    /// (`vendor_from = "fixed"`), or where invoices of merchants are settled against the card in the ERP
+    /// (`vendor_from = "merchant"`). Default: no, the document is held, for it would be paid once more.
     pub card_lines_on_invoice: bool,
     /// A difference between the lines and the source's declared total holds the document. Default: no, it is noted.
     pub strict_total: bool,

@@ -76,6 +76,36 @@ impl Entry {
     }
 }
 
+/// All that is known of merchants: the company's vendors, and what people chose.
+#[derive(Clone, Debug, Default)]
+pub struct Merchants {
+    matcher: Matcher,
+    choices: BTreeMap<String, VendorCode>,
+}
+
+impl Merchants {
+    /// From a company's vendors and the choices of people by [`merchant_key`].
+    pub fn new(vendors: &BTreeMap<VendorCode, Vendor>, choices: BTreeMap<String, VendorCode>) -> Self {
+        Self { matcher: Matcher::new(vendors), choices }
+    }
+
+    /// What a person chose for this merchant.
+    pub fn choice(&self, key: &str) -> Option<&VendorCode> {
+        self.choices.get(key)
+    }
+
+    /// [`Matcher::judge`].
+    pub fn judge(&self, merchant: &str, threshold: u16) -> Verdict {
+        self.matcher.judge(merchant, threshold)
+    }
+}
+
+impl std::fmt::Display for Candidate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({}, likeness {})", self.code, self.name, self.score)
+    }
+}
+
 /// A vendor as seen from one merchant.
 struct Seen<'a> {
     entry: &'a Entry,
