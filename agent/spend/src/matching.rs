@@ -126,6 +126,19 @@ pub fn merchant_key(line: &SpendLine) -> Option<String> {
     id.map(str::to_owned).or_else(|| Some(normalise(&line.merchant)).filter(|name| !name.is_empty()))
 }
 
+/// What the rules of a flow say of a merchant: by its key, its name as it is written, or its normalised name.
+pub fn ruled<'a>(
+    rules: &'a BTreeMap<String, VendorCode>,
+    key: &str,
+    merchant: &str,
+) -> Option<&'a VendorCode> {
+    let name = normalise(merchant);
+    let by_name = || {
+        rules.iter().find(|(written, _)| !name.is_empty() && normalise(written) == name).map(|(_, code)| code)
+    };
+    rules.get(key).or_else(|| rules.get(merchant.trim())).or_else(by_name)
+}
+
 /// The vendors most like a merchant, the best first, three at most. To compare many merchants make a [`Matcher`].
 pub fn best(merchant: &str, vendors: &BTreeMap<VendorCode, Vendor>) -> Vec<Candidate> {
     Matcher::new(vendors).best(merchant)

@@ -9,10 +9,12 @@ use crate::vendors::http::CallContext;
 use crate::vendors::{ErpTarget, SourceWindow, SpendSource};
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
+use spend::finding::Finding;
 use spend::guard::Spent;
 use spend::ids::{PostingKey, RunId};
 use spend::posting::{Event, Failure, FailureClass, Posting, PostingState, TransitionError};
 use spend::watermark::Watermark;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -61,6 +63,8 @@ pub(super) struct Session {
     pub(super) source_down: bool,
     /// What this run and this day have claimed.
     pub(super) spent: Spent,
+    /// What is worth noting of plans that were just made; it goes into their audit entries.
+    pub(super) notes: BTreeMap<PostingKey, Vec<Finding>>,
 }
 
 /// When marked records were last read again.
@@ -142,6 +146,7 @@ impl SpendFlow {
             erp_down: false,
             source_down: false,
             spent: Spent::default(),
+            notes: BTreeMap::new(),
         }
     }
 
@@ -167,7 +172,7 @@ impl SpendFlow {
         };
         let mark = self.watermark()?;
         let (from, to) = ready_window(&self.settings, mark.as_ref(), self.clock.now());
-        let mut intake = Intake::new(reference);
+        let mut intake = Intake::new(self.known(reference)?);
         let mut limit = self.settings.page_size;
         let mut complete = false;
         while !self.stopping() {
@@ -348,6 +353,9 @@ impl SpendFlow {
         });
         if let (Some(plan), "planned" | "replanned") = (&posting.plan, event) {
             detail["plan"] = serde_json::to_value(plan).unwrap_or_default();
+            if let Some(notes) = session.notes.get(&posting.key) {
+                detail["notes"] = serde_json::to_value(notes).unwrap_or_default();
+            }
         }
         AuditDraft {
             at: self.clock.now(),
@@ -363,6 +371,14 @@ impl SpendFlow {
 }
 
 impl Session {
+    pub(super) fn note(&mut self, key: &PostingKey, notes: Vec<Finding>) {
+        if notes.is_empty() {
+            self.notes.remove(key);
+        } else {
+            self.notes.insert(key.clone(), notes);
+        }
+    }
+
     pub(super) fn source_failed(&mut self, doing: &str, failure: &Failure) {
         self.source_down |= is_connection_wide(failure);
         tracing::warn!(%failure, doing, "source failed");

@@ -170,6 +170,11 @@ impl Agent {
                 Some(handle) => handle.replay(key, decision).await,
                 None => no_flow(&flow),
             },
+            Order::Choose { flow, key, vendor, decision } => match self.flow(&flow) {
+                Some(handle) => handle.choose(key, vendor, decision).await,
+                None => no_flow(&flow),
+            },
+            Order::Forget { flow, merchant, decision } => self.forget(&flow, &merchant, &decision).await,
             Order::Handle { flow, key, decision } => match self.flow(&flow) {
                 Some(handle) => handle.handle(key, decision).await,
                 None => no_flow(&flow),

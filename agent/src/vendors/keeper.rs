@@ -76,3 +76,49 @@ impl CredentialKeeper for StoreKeeper {
         self.store.commit_blocking(batch).map_err(|error| KeepError { why: error.to_string() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Origin;
+    use crate::store::{Options, StoreKeys, StoredSecret};
+    use secrecy::SecretString;
+
+    const CANARY: &str = "CANARY-tamarind";
+
+    #[test]
+    fn what_is_kept_is_durable_audited_and_never_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(spend::Timestamp::UNIX_EPOCH);
+        let open = || {
+            let keys = StoreKeys::from_data_key(&[7; 32]);
+            Store::open_with(folder.path(), keys, clock.clone(), Options::default()).unwrap()
+        };
+        let store = open();
+        let id = ConnectionId::from("cards");
+        let keeper = |store: &Store| StoreKeeper::new(store, &clock, &id, "cards").unwrap();
+        let nobody = keeper(&store);
+        assert!(nobody.keep(&[("refresh_token", SecretText::plain("x"))]).is_err());
+        let mut batch = Batch::new();
+        let fields = [("refresh_token".to_owned(), SecretString::from("first"))].into();
+        let origins = vec![Origin::parse("https://accounts.example.test").unwrap()];
+        batch.put_secret("cards", StoredSecret { kind: "brex".to_owned(), origins, fields });
+        store.commit_blocking(batch).unwrap();
+        let keeper = keeper(&store);
+        let own = store.secret("cards").unwrap().unwrap();
+        let renewed = own.get("refresh_token").unwrap().derived(SecretString::from(CANARY));
+        keeper.keep(&[("refresh_token", SecretText::secret(&renewed))]).unwrap();
+        drop((keeper, nobody));
+        store.close();
+        let store = open();
+        let own = store.secret("cards").unwrap().unwrap();
+        assert_eq!(own.get("refresh_token").unwrap().expose(), CANARY);
+        let entries = store.audit().entries(1, 10).unwrap();
+        let told = format!("{entries:?}");
+        assert!(
+            told.contains("renewed") && told.contains("refresh_token") && !told.contains(CANARY),
+            "{told}"
+        );
+        assert_eq!(entries.last().unwrap().draft.connection, Some(id.clone()));
+    }
+}

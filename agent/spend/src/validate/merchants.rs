@@ -4,7 +4,7 @@ use super::{Check, ValidVendor};
 use crate::document::SpendLine;
 use crate::finding::{Finding, FindingCode};
 use crate::ids::VendorCode;
-use crate::matching::{Candidate, Verdict, merchant_key, normalise};
+use crate::matching::{Candidate, Verdict, merchant_key, ruled};
 use std::collections::BTreeMap;
 
 /// Where a merchant's vendor was found.
@@ -77,19 +77,7 @@ impl Check<'_> {
 
     /// What the rules or a person say of this merchant.
     fn said(&self, key: &str, line: &SpendLine) -> Option<&VendorCode> {
-        let rules = &self.rules.merchants;
-        let name = normalise(&line.merchant);
-        let by_name = || {
-            rules
-                .iter()
-                .find(|(written, _)| !name.is_empty() && normalise(written) == name)
-                .map(|(_, code)| code)
-        };
-        rules
-            .get(key)
-            .or_else(|| rules.get(line.merchant.trim()))
-            .or_else(by_name)
-            .or_else(|| self.merchants.choice(key))
+        ruled(&self.rules.merchants, key, &line.merchant).or_else(|| self.merchants.choice(key))
     }
 
     fn no_merchant(&mut self, line: &SpendLine) {

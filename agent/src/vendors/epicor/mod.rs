@@ -144,6 +144,7 @@ impl ErpTarget for Epicor {
 
     async fn post(&self, claimed: &Claimed, found: &LookUp) -> Result<ErpReceipt, Failure> {
         self.note(&claimed.plan().company);
+        convert::no_dimensions(claimed.plan())?;
         saga::post(&self.client, claimed, found).await
     }
 
