@@ -121,7 +121,7 @@ fn tokens(text: &str, side: Side) -> Vec<Token> {
             continue;
         }
         let bare: String = rough.chars().filter(|c| !matches!(c, '\'' | '`' | '.' | '"')).collect();
-        let spaced = bare.replace('&', " and ").replace('+', " and ").replace('#', " # ");
+        let spaced = bare.replace(['&', '+'], " and ").replace('#', " # ");
         for part in spaced.split(|c: char| !c.is_ascii_alphanumeric() && c != '#') {
             push(&mut tokens, part, &mut marked, side);
         }

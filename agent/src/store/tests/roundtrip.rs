@@ -209,10 +209,16 @@ fn a_renewed_secret_replaces_its_own_fields_and_survives_reopening() {
         fields: values.iter().map(|(k, v)| ((*k).to_owned(), SecretString::from(*v))).collect(),
     };
     let put = |store: &Store, values: &[(&str, &str)]| {
-        store.commit_blocking(batch(|b| drop(b.put_secret("erp", set(values))))).unwrap();
+        store
+            .commit_blocking(batch(|b| {
+                b.put_secret("erp", set(values));
+            }))
+            .unwrap();
     };
     let renew = |store: &Store, stamp, field: &str, value: SecretText| {
-        store.commit_blocking(batch(|b| drop(b.renew_secret("erp", stamp, vec![(field.to_owned(), value)]))))
+        store.commit_blocking(batch(|b| {
+            b.renew_secret("erp", stamp, vec![(field.to_owned(), value)]);
+        }))
     };
     let field = |store: &Store, name: &str| {
         store.secret("erp").unwrap().unwrap().get(name).map(|value| value.expose().to_owned())
@@ -242,7 +248,11 @@ fn a_renewed_secret_replaces_its_own_fields_and_survives_reopening() {
     put(&store, &[("client", "C1"), ("refresh", "by hand")]);
     assert!(matches!(renew(&store, stamp, "refresh", derived("late")), Err(StoreError::NotRenewed { .. })));
     assert_eq!(field(&store, "refresh").as_deref(), Some("by hand"));
-    store.commit_blocking(batch(|b| drop(b.remove_secret("erp")))).unwrap();
+    store
+        .commit_blocking(batch(|b| {
+            b.remove_secret("erp");
+        }))
+        .unwrap();
     assert!(matches!(renew(&store, stamp, "refresh", derived("late")), Err(StoreError::NotRenewed { .. })));
 }
 
