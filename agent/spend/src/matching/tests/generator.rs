@@ -277,7 +277,7 @@ fn look_alike(rng: &mut Rng, name: &str) -> (String, &'static str) {
     let rest = words[1..].join(" ");
     let digits = name.chars().any(|c| c.is_ascii_digit());
     match rng.below(7) {
-        0 if name.starts_with("First National") => {
+        0..=4 if name.starts_with("First National") => {
             (format!("First National Bank of {}", rng.pick(OTHER_TOWNS)), "another town")
         }
         _ if digits => (name.replace(|c: char| c.is_ascii_digit(), "9"), "another number"),
