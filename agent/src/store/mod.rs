@@ -39,7 +39,7 @@ pub use error::StoreError;
 pub use postings::{PostingFilter, PostingSummary, period_day};
 pub use runs::{RunRecord, RunReport};
 pub use seal::StoreKeys;
-pub use secrets::{SealError, SecretInfo, StoredSecret};
+pub use secrets::{SealError, SecretInfo, SecretStamp, StoredSecret};
 pub use state::StateTable;
 pub use ticket::Claimed;
 
@@ -392,6 +392,14 @@ impl Store {
     /// When the store cannot be read.
     pub fn secret(&self, name: &str) -> Result<Option<Credential>, StoreError> {
         self.engine().read(|r| secrets::get(r, name))
+    }
+
+    /// Which setting of a secret by a person is stored; goes with [`Batch::renew_secret`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn secret_stamp(&self, name: &str) -> Result<Option<SecretStamp>, StoreError> {
+        self.engine().read(|r| secrets::stamp(r, name))
     }
 
     /// What may be told about the stored secrets, by name.
