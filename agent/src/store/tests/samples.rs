@@ -105,7 +105,7 @@ fn plan(document: &SpendDocument) -> PostingPlan {
         amount,
         description: MARKER.to_owned(),
         project: None,
-        dimensions: BTreeMap::new(),
+        dimensions: std::collections::BTreeMap::new(),
     };
     let lines = vec![line("6100|00", total), line("2100|00", usd(-total.minor))];
     let mut plan = PostingPlan {
