@@ -14,6 +14,7 @@ pub mod documents;
 pub mod errand;
 pub mod explain;
 pub mod flows;
+pub mod mirror;
 pub mod output;
 pub mod preview;
 pub mod proof;

@@ -4,6 +4,7 @@ use super::agent::{Agent, no_flow};
 use super::commands::Obeyed;
 use super::supervisor::RunState;
 use super::words;
+use crate::flows::reference_flow::{Agreement, MirrorEnded};
 use crate::flows::replay::Decision;
 use crate::store::{AuditDraft, AuditKind, Batch, StoredSecret};
 use crate::vendors::Probe;
@@ -18,7 +19,20 @@ const BACK_WITHIN: Duration = Duration::from_secs(10);
 impl Agent {
     /// Runs a flow. With `expect` it is previewed first, and nothing is run when the preview is another one than what
     /// was agreed to.
-    pub(super) async fn run_as_agreed(&self, flow: &FlowId, expect: Option<&str>) -> Obeyed {
+    pub(super) async fn run_as_agreed(
+        &self,
+        flow: &FlowId,
+        expect: Option<String>,
+        consent: Option<Decision>,
+    ) -> Obeyed {
+        if self.reference(flow).is_some() {
+            return self.run_reference(flow, Agreement { expect, consent }).await;
+        }
+        if consent.is_some() {
+            let why =
+                format!("flow `{flow}` books and has no ceilings of changes; leave out --beyond-ceiling");
+            return Obeyed::Refused { why };
+        }
         if let Some(expect) = expect {
             match self.preview(flow).await {
                 Obeyed::Previewed { preview } if preview.plan_hash != expect => {
@@ -34,7 +48,25 @@ impl Agent {
         }
     }
 
+    async fn run_reference(&self, flow: &FlowId, agreed: Agreement) -> Obeyed {
+        let Some(handle) = self.reference(flow) else { return no_flow(flow) };
+        if let Err(why) = self.may_run(flow) {
+            return Obeyed::Refused { why };
+        }
+        match handle.run("person", agreed).await {
+            Ok(MirrorEnded::Ran(report)) => Obeyed::Ran { report },
+            Ok(MirrorEnded::Changed(preview)) => Obeyed::ChangedReference { preview },
+            Err(why) => Obeyed::Refused { why },
+        }
+    }
+
     pub(super) async fn preview(&self, flow: &FlowId) -> Obeyed {
+        if let Some(handle) = self.reference(flow) {
+            return match handle.preview().await {
+                Ok(preview) => Obeyed::PreviewedReference { preview: Box::new(preview) },
+                Err(why) => Obeyed::Refused { why },
+            };
+        }
         let Some(handle) = self.flow(flow) else { return no_flow(flow) };
         match handle.preview().await {
             Ok(preview) => Obeyed::Previewed { preview },
