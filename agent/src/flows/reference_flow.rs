@@ -216,7 +216,7 @@ impl ReferenceFlow {
             run: RunId::new(format!("{}-{tail:08x}", started.format("%Y%m%dT%H%M%S%3fZ"))),
             trigger: trigger.to_owned(),
             started,
-            report: RunReport { mirrored: Some(MirrorCounts::default()), ..RunReport::default() },
+            report: RunReport { mirrored: Some(Box::default()), ..RunReport::default() },
             memory: memory(&self.store, &self.settings.flow)?,
             passing: None,
             complete: false,

@@ -62,7 +62,7 @@ pub struct RunReport {
     pub waiting: u64,
     /// What a reference flow did; `None` for a flow that books.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mirrored: Option<MirrorCounts>,
+    pub mirrored: Option<Box<MirrorCounts>>,
     /// What went wrong, in words, without secrets.
     pub errors: Vec<String>,
     /// When something of this flow is due next; `None` = nothing open that time alone can settle.
@@ -94,11 +94,11 @@ impl RunReport {
             mirrored.changed += later.changed;
             mirrored.disabled += later.disabled;
             // What is open or as it should be is as the later run says.
-            *mirrored = MirrorCounts {
+            **mirrored = MirrorCounts {
                 added: mirrored.added,
                 changed: mirrored.changed,
                 disabled: mirrored.disabled,
-                ..later
+                ..*later
             };
         }
         self.waiting = later.waiting;

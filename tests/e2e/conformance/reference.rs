@@ -249,10 +249,11 @@ pub(crate) async fn one_refused_entry_does_not_stop_the_others<F: ReferenceFixtu
 
 pub(crate) async fn a_fault_at_any_call_of_a_write_is_made_good_by_the_next_compare<F: ReferenceFixture>() {
     let fixture = F::start().await;
-    for set in fixture.sets() {
+    for (at, set) in fixture.sets().into_iter().enumerate() {
         let mut wanted = all_wanted(&fixture.client(), set).await;
         let mut fresh = 0;
-        for action in faults() {
+        // Every fault for the first set, every second one for the others: they share the way to the vendor.
+        for action in faults().into_iter().skip(at % 2).step_by(if at == 0 { 1 } else { 2 }) {
             for nth in 1.. {
                 wanted.push(fixture.fresh(set, fresh));
                 fresh += 1;

@@ -218,7 +218,7 @@ impl World {
 }
 
 fn counts(report: &RunReport) -> MirrorCounts {
-    report.mirrored.clone().unwrap()
+    *report.mirrored.clone().unwrap()
 }
 
 #[tokio::test]
