@@ -6,7 +6,7 @@ use super::expensify::{SECRET, Server, USER, knobs};
 use super::reference::{ReferenceFixture, reference_conformance};
 use super::source::SourceFixture;
 use async_trait::async_trait;
-use purser::vendors::ReferenceTarget;
+use purser::vendors::{ReferenceTarget, Verdict};
 use sandbox::sim::expensify::ExpensifyKnobs;
 use serde_json::{Value, json};
 use spend::mirror::{MirrorChange, MirrorEntry, MirrorRules, Ours, ReferenceSet, compare};
@@ -398,6 +398,45 @@ async fn people_go_to_the_workspaces_of_their_domain_and_to_all_of_them() {
     assert_eq!(delta.count("change"), 1);
     target.write_set(ReferenceSet::Employees, &delta.changes).await.unwrap();
     assert!(there(1, "office@example.test"));
+}
+
+/// Both sets stand in one list, which every update replaces.
+#[tokio::test]
+async fn two_sets_that_are_written_at_once_do_not_undo_each_other() {
+    let bench = Return::start().await;
+    let target = bench.client();
+    let add = |set, n: usize| [MirrorChange::Add(bench.fresh(set, n))];
+    for n in 0..5 {
+        let (centre, project) = (add(ReferenceSet::CostCentres, n), add(ReferenceSet::Projects, n));
+        let (first, second) = tokio::join!(
+            target.write_set(ReferenceSet::CostCentres, &centre),
+            target.write_set(ReferenceSet::Projects, &project),
+        );
+        assert_eq!((&first.unwrap()[0].result, &second.unwrap()[0].result), (&Ok(()), &Ok(())));
+    }
+    assert_eq!(bench.0.wire().sim.state()["tags_deleted"], 0);
+    for set in [ReferenceSet::CostCentres, ReferenceSet::Projects] {
+        let there = target.read_set(set).await.unwrap();
+        assert_eq!(there.iter().filter(|entry| entry.key.starts_with("X-")).count(), 5);
+    }
+}
+
+#[tokio::test]
+async fn doctor_sees_whether_each_set_can_be_read_where_it_goes() {
+    let bench = Return::start().await;
+    let checks = |settings: Value| {
+        let plug = Server::plug().set("reference", settings);
+        let probe = plug.into(bench.0.wire()).probe;
+        async move { probe.probe().await }
+    };
+    let all = checks(settings(&policy(&bench.0, 0))).await;
+    let found: Vec<_> = all.iter().filter(|check| check.check.starts_with("reference data")).collect();
+    assert_eq!(found.len(), 4);
+    assert!(found.iter().all(|check| check.verdict == Verdict::Pass), "{found:#?}");
+    let wrong = json!({ "projects": { "policies": [policy(&bench.0, 0)], "level": "Customer" } });
+    let all = checks(wrong).await;
+    let failed = all.iter().find(|check| check.check == "reference data: projects").unwrap();
+    assert!(failed.verdict == Verdict::Fail && failed.fix.contains("correct the level"), "{failed:#?}");
 }
 
 #[tokio::test]

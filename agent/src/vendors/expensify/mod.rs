@@ -90,6 +90,8 @@ pub struct Expensify {
     clock: Clock,
     /// "Too many calls" in a row.
     throttles: AtomicU32,
+    /// Held from the read before a write of reference data to the read after it: two sets can share one list of tags.
+    one_write: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for Expensify {
@@ -107,7 +109,8 @@ impl Expensify {
         settings: Settings,
         clock: Clock,
     ) -> Self {
-        Self { transport, credential, base, settings, clock, throttles: AtomicU32::new(0) }
+        let one_write = tokio::sync::Mutex::default();
+        Self { transport, credential, base, settings, clock, throttles: AtomicU32::new(0), one_write }
     }
 
     /// The policies that the account administers.

@@ -109,6 +109,7 @@ impl ReferenceTarget for Expensify {
         changes: &[MirrorChange],
     ) -> Result<Vec<ChangeOutcome>, Failure> {
         let policies = self.policies_for(set)?;
+        let _turn = self.one_write.lock().await;
         let mut reasons = Reasons::new();
         let present = match self.place(set) {
             Some(place) => {
