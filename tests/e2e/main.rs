@@ -14,6 +14,8 @@ mod flow;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod supervision;

@@ -11,7 +11,8 @@
 //! - [`merchants`]: which vendor a merchant is, as people chose;
 //! - [`preview`]: the same plan as a run, shown and not applied;
 //! - [`proof`]: the statement in which source, posting log and ERP agree;
-//! - [`replay`]: what a person may do to a held posting.
+//! - [`replay`]: what a person may do to a held posting;
+//! - [`reference_flow`]: a set of reference data, mirrored from the ERP into the spend system.
 
 pub mod intake;
 mod limits;
@@ -20,6 +21,7 @@ mod mirror;
 mod posting;
 pub mod preview;
 pub mod proof;
+pub mod reference_flow;
 pub mod replay;
 pub mod settings;
 pub mod spend_flow;
@@ -28,5 +30,6 @@ pub mod spend_flow;
 mod tests;
 
 pub use crate::store::RunReport;
+pub use reference_flow::{ReferenceFlow, ReferenceSettings};
 pub use settings::FlowSettings;
 pub use spend_flow::{RunError, SpendFlow};

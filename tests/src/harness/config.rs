@@ -59,6 +59,8 @@ pub struct AgentConfig {
     pub today: NaiveDate,
     /// Five cron fields; `None` = by hand only.
     pub schedule: Option<String>,
+    /// Further settings of the Expensify connection, `name = value` each.
+    pub expensify_settings: Vec<String>,
     /// Keep to Expensify's rate ceilings. Off only where the simulator's own limits are off as well.
     pub paced: bool,
     /// Longest time the ERP may still commit after a connection is gone, in seconds.
@@ -106,7 +108,8 @@ impl AgentConfig {
             format_args!("# The sandbox has its files ready at once, so the first download need not wait."),
         );
         let pace = if self.paced { "" } else { ", rate_limits = []" };
-        put(text, format_args!("settings = {{ first_wait = 0{pace} }}"));
+        let more: String = self.expensify_settings.iter().map(|setting| format!(", {setting}")).collect();
+        put(text, format_args!("settings = {{ first_wait = 0{pace}{more} }}"));
         put(text, format_args!("\n[[connection]]\nid = \"{EPICOR}\"\nkind = \"epicor\"\nurl = {epicor}"));
         put(text, format_args!("network = {}", self.network(&self.epicor)));
         let unique = self.unique;

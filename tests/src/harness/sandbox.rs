@@ -201,6 +201,7 @@ impl Sandbox {
             unique: self.unique,
             today: self.world.today,
             schedule: None,
+            expensify_settings: Vec::new(),
             paced: true,
             settle_window: 3,
             settle_interval: 1,
