@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::harness::{AgentConfig, DocumentKind, EPICOR, EXPENSIFY, Sandbox, SandboxOptions};
+use crate::harness::{AgentConfig, BREX, DocumentKind, EPICOR, EXPENSIFY, Sandbox, SandboxOptions};
 use crate::sim::acumatica::{BRANCH, CLIENT_GUID};
 
 /// A switch.
@@ -27,7 +27,10 @@ pub struct ServeArgs {
     /// Same seed, same reports.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Expensify on this port, Epicor and Acumatica on the next; otherwise free ones are taken.
+    /// Movements of card and cash spend in Brex; about eight of ten are ready to be booked.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub spend: u32,
+    /// Expensify on this port, Epicor, Acumatica and Brex on the next; otherwise free ones are taken.
     #[arg(long, value_name = "PORT")]
     pub port_base: Option<u16>,
     /// HTTPS with an authority made for this run.
@@ -51,6 +54,7 @@ pub struct ServeArgs {
 pub async fn run(args: &ServeArgs) -> Result<()> {
     let mut options = SandboxOptions::new(usize::try_from(args.reports)?);
     options.world.seed = args.seed;
+    options.spend = usize::try_from(args.spend)?;
     options.https = args.https;
     options.port_base = args.port_base;
     options.unique = args.unique == Switch::On;
@@ -71,16 +75,20 @@ pub async fn run(args: &ServeArgs) -> Result<()> {
 
 fn told(sandbox: &Sandbox, config: &AgentConfig, written: Option<&Path>) -> String {
     let (expensify, epicor) = (sandbox.expensify.url(), sandbox.epicor.url());
+    let (brex, held) = (sandbox.brex.url(), sandbox.brex.state());
     let ready = sandbox.world.reports_in(&["APPROVED", "REIMBURSED"]).count();
     let mut text = format!(
         "Expensify  {expensify}  {} reports, {ready} of them approved\n\
          Epicor     {epicor}  companies {}; {} is posted to\n\
-         Acumatica  {}  tenant {}, branch {BRANCH}\n",
+         Acumatica  {}  tenant {}, branch {BRANCH}\n\
+         Brex       {brex}  {} accounting records, {} of them ready for export\n",
         sandbox.world.reports.len(),
         sandbox.world.companies.join(", "),
         sandbox.company(),
         sandbox.acumatica.url(),
         sandbox.tenant(),
+        held["record_count"],
+        held["statuses"]["READY_FOR_EXPORT"],
     );
     if let Some(file) = &config.ca_file {
         text.push_str(&format!("Authority  {}\n", file.display()));
@@ -95,6 +103,7 @@ fn told(sandbox: &Sandbox, config: &AgentConfig, written: Option<&Path>) -> Stri
     );
     text.push_str(&secret(EXPENSIFY, "expensify", &expensify, &sandbox.secrets.expensify()));
     text.push_str(&secret(EPICOR, "epicor", &epicor, &sandbox.secrets.epicor()));
+    text.push_str(&secret(BREX, "brex", &brex, &sandbox.secrets.brex()));
     text.push_str(&format!(
         "\n# Acumatica: user {}, password {}, client {CLIENT_GUID}@{}, its secret {}\n",
         sandbox.secrets.user,

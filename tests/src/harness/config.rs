@@ -14,6 +14,8 @@ pub const EXPENSIFY: &str = "expensify";
 pub const EPICOR: &str = "epicor";
 /// Id of an Acumatica connection, and name of its secret.
 pub const ACUMATICA: &str = "acumatica";
+/// Id of the Brex connection, and name of its secret.
+pub const BREX: &str = "brex";
 /// Id of the flow.
 pub const FLOW: &str = "expenses";
 /// Head of the flow's references.

@@ -22,6 +22,6 @@ mod tests;
 pub use admin::{Admin, AdminError};
 pub use agent::{Agent, Finished, Purser};
 pub use binary::{BuildNotice, locate};
-pub use config::{ACUMATICA, AgentConfig, DocumentKind, EPICOR, EXPENSIFY, FLOW, PREFIX};
+pub use config::{ACUMATICA, AgentConfig, BREX, DocumentKind, EPICOR, EXPENSIFY, FLOW, PREFIX};
 pub use home::Home;
 pub use sandbox::{Sandbox, SandboxOptions, Secrets, today};

@@ -7,15 +7,18 @@ use anyhow::{Context as _, Result, anyhow};
 use chrono::NaiveDate;
 use serde_json::Value;
 
-use super::{AgentConfig, DocumentKind, EPICOR, EXPENSIFY, Purser};
+use super::{AgentConfig, BREX, DocumentKind, EPICOR, EXPENSIFY, Purser};
 use crate::server::{Running, ServeOptions, SimClock, TestCa, serve};
 use crate::sim::acumatica::{AcumaticaKnobs, AcumaticaSim, Duplicates, TENANT};
+use crate::sim::brex::{BrexKnobs, BrexSim};
 use crate::sim::epicor::{API_KEY, ApiKey, EpicorKnobs, EpicorSim, PASSWORD, USER};
 use crate::sim::expensify::{ExpensifyKnobs, ExpensifySim};
-use crate::world::{World, WorldOptions};
+use crate::world::{SpendOptions, World, WorldOptions};
 
 /// Path of the Expensify simulator's only door.
 const DOOR: &str = crate::sim::expensify::PATH;
+/// Where Brex listens, counted from the first port.
+const BREX_PORT: u16 = 3;
 
 /// Today on this machine, in UTC: the world's day unless another is wanted.
 pub fn today() -> NaiveDate {
@@ -35,6 +38,8 @@ pub struct Secrets {
     pub password: String,
     /// Epicor.
     pub api_key: String,
+    /// Brex.
+    pub brex_token: String,
 }
 
 impl Default for Secrets {
@@ -47,6 +52,7 @@ impl Default for Secrets {
             user: USER.to_owned(),
             password: PASSWORD.to_owned(),
             api_key: API_KEY.to_owned(),
+            brex_token: BrexKnobs::default().user_token,
         }
     }
 }
@@ -62,12 +68,25 @@ impl Secrets {
             user: format!("PURSER_{}", word(10)),
             password: format!("{}\"%/+ &\\{}", word(12), word(12)),
             api_key: word(32),
+            brex_token: format!("bxt_{}", word(40)),
         }
     }
 
     /// All of them.
-    pub fn values(&self) -> [&str; 5] {
-        [&self.partner_user_id, &self.partner_user_secret, &self.user, &self.password, &self.api_key]
+    pub fn values(&self) -> [&str; 6] {
+        [
+            &self.partner_user_id,
+            &self.partner_user_secret,
+            &self.user,
+            &self.password,
+            &self.api_key,
+            &self.brex_token,
+        ]
+    }
+
+    /// Fields of the Brex secret.
+    pub fn brex(&self) -> [(&str, &str); 1] {
+        [("token", &self.brex_token)]
     }
 
     /// Fields of the Expensify secret.
@@ -97,7 +116,7 @@ pub struct SandboxOptions {
     pub unique: bool,
     /// Serve over HTTPS with an authority of its own.
     pub https: bool,
-    /// Expensify listens here, Epicor and Acumatica on the next ports; `None` = free ports.
+    /// Expensify listens here, Epicor, Acumatica and Brex on the next ports; `None` = free ports.
     pub port_base: Option<u16>,
     /// Knobs of the Expensify simulator; its credential is set from `secrets`.
     pub expensify: ExpensifyKnobs,
@@ -105,6 +124,10 @@ pub struct SandboxOptions {
     pub epicor: EpicorKnobs,
     /// Knobs of the Acumatica simulator; its credential and `unique` are set from here.
     pub acumatica: AcumaticaKnobs,
+    /// Knobs of the Brex simulator; its token and scheme are set from here.
+    pub brex: BrexKnobs,
+    /// Movements of card and cash spend that Brex holds.
+    pub spend: usize,
     /// The vendors' clock.
     pub clock: SimClock,
     /// Puts texts that occur nowhere else into some reports, so that any trace of them is a leak.
@@ -123,6 +146,8 @@ impl SandboxOptions {
             expensify: ExpensifyKnobs::default(),
             epicor: EpicorKnobs::default(),
             acumatica: AcumaticaKnobs::default(),
+            brex: BrexKnobs::default(),
+            spend: 60,
             clock: SimClock::running(),
             plant: false,
         }
@@ -138,6 +163,8 @@ pub struct Sandbox {
     pub epicor: Running,
     /// Acumatica.
     pub acumatica: Running,
+    /// Brex.
+    pub brex: Running,
     /// What they were filled from.
     pub world: World,
     /// What they accept.
@@ -158,15 +185,15 @@ impl Sandbox {
         Self::start_with(world, options).await
     }
 
-    /// Starts the simulators on a given world (`options.world` is not looked at).
+    /// Starts the simulators on a given world; of `options.world` only the currencies of card spend are looked at.
     ///
     /// # Errors
     /// When a port is taken.
     pub async fn start_with(mut world: World, options: SandboxOptions) -> Result<Self> {
         let planted = if options.plant { plant(&mut world) } else { Vec::new() };
         let SandboxOptions { secrets, unique, https, port_base, clock, .. } = options;
-        let (mut expensify, mut epicor, mut acumatica) =
-            (options.expensify, options.epicor, options.acumatica);
+        let (mut expensify, mut epicor) = (options.expensify, options.epicor);
+        let (mut acumatica, mut brex) = (options.acumatica, options.brex);
         expensify.partner_user_id.clone_from(&secrets.partner_user_id);
         expensify.partner_user_secret.clone_from(&secrets.partner_user_secret);
         epicor.username.clone_from(&secrets.user);
@@ -179,10 +206,14 @@ impl Sandbox {
         if unique && acumatica.duplicates == Duplicates::Allowed {
             acumatica.duplicates = Duplicates::Error422;
         }
+        brex.user_token.clone_from(&secrets.brex_token);
+        if https {
+            "https".clone_into(&mut brex.scheme);
+        }
         let ca = https.then(TestCa::new).transpose()?;
         let settings = |offset: u16| {
             let port = port_base.map_or(Some(0), |base| base.checked_add(offset));
-            let port = port.ok_or_else(|| anyhow!("--port-base is too high: three ports are needed"))?;
+            let port = port.ok_or_else(|| anyhow!("--port-base is too high: four ports are needed"))?;
             let tls = ca.as_ref().map(|ca| ca.issue(&["127.0.0.1", "localhost"])).transpose()?;
             let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             anyhow::Ok(ServeOptions { listen, tls, clock: clock.clone() })
@@ -190,7 +221,10 @@ impl Sandbox {
         let expensify = serve(Box::new(ExpensifySim::from_world(&world, expensify)), settings(0)?).await?;
         let epicor = serve(Box::new(EpicorSim::from_world(&world, epicor)), settings(1)?).await?;
         let acumatica = serve(Box::new(AcumaticaSim::from_world(&world, acumatica)), settings(2)?).await?;
-        Ok(Self { expensify, epicor, acumatica, world, secrets, planted, unique, ca })
+        let spend = SpendOptions { count: options.spend, mixed_currencies: options.world.mixed_currencies };
+        let brex = BrexSim::with_spend(&world, &spend, brex, clock.clone());
+        let brex = serve(Box::new(brex), settings(BREX_PORT)?).await?;
+        Ok(Self { expensify, epicor, acumatica, brex, world, secrets, planted, unique, ca })
     }
 
     /// The authority's certificate as PEM, when it is served over HTTPS.
@@ -247,6 +281,14 @@ impl Sandbox {
     pub async fn give_secrets(&self, purser: &Purser) -> Result<()> {
         purser.set_secret(EXPENSIFY, "expensify", &self.expensify.url(), &self.secrets.expensify()).await?;
         purser.set_secret(EPICOR, "epicor", &self.epicor.url(), &self.secrets.epicor()).await
+    }
+
+    /// Seals the Brex secret into an agent's home.
+    ///
+    /// # Errors
+    /// When the agent refuses it.
+    pub async fn give_brex_secret(&self, purser: &Purser) -> Result<()> {
+        purser.set_secret(BREX, "brex", &self.brex.url(), &self.secrets.brex()).await
     }
 
     /// How many documents Epicor holds.

@@ -2,6 +2,8 @@
 
 pub mod acumatica;
 mod amount;
+pub mod brex;
 pub mod epicor;
 pub mod expensify;
+pub mod inbox;
 mod json;
