@@ -188,6 +188,14 @@ impl SecretText {
         self
     }
 
+    /// The text, when there is no secret in it and it was written in one piece.
+    pub fn as_plain(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Piece::Plain(text)] => Some(text),
+            _ => None,
+        }
+    }
+
     /// The secrets in it.
     pub fn secrets(&self) -> impl Iterator<Item = &BoundSecret> {
         self.0.iter().flat_map(|piece| match piece {

@@ -39,6 +39,7 @@ pub(crate) fn acknowledged(n: u32) -> Posting {
         state: PostingState::Acknowledged { receipt, posted_at: at(n), at: at(n) },
         attempts: 1,
         failures: 0,
+        counted: None,
         seen_at: at(n),
         updated_at: at(n),
     }

@@ -73,8 +73,7 @@ async fn reports_become_ap_invoices_once_and_a_second_run_makes_no_erp_call() {
     all_is_booked_or_held(&stage).await;
 }
 
-/// The vendor's rate ceilings are in force here, as shipped. A pace belongs to one process, so the ceilings are looked at
-/// after the run and before other commands come.
+/// The vendor's rate ceilings are in force here, as shipped, also over the processes of several commands.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_https_with_a_private_authority_reports_are_booked_within_the_rate_ceilings() {
     let options = SandboxOptions { https: true, ..SandboxOptions::new(12) };
@@ -83,8 +82,8 @@ async fn over_https_with_a_private_authority_reports_are_booked_within_the_rate_
     let report = stage.run().await;
     assert_eq!(report["posted"], stage.bookable().len());
     assert_eq!(report["errors"], json!([]));
-    assert_eq!(stage.sandbox.expensify.state()["throttled"], 0);
     all_is_booked_or_held(&stage).await;
+    assert_eq!(stage.sandbox.expensify.state()["throttled"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -99,8 +99,10 @@ finding_codes! {
 }
 
 impl FindingCode {
-    /// Whether only a person's replay ends a hold for this reason. The others end by themselves once the record can be
-    /// planned again, because data or rules were all that was wrong.
+    /// Whether planning again leaves a hold for this reason standing ([`crate::posting::Event::Replanned`]), so that it
+    /// takes a person's word ([`crate::posting::Event::Replay`]) beside a good plan. For the others a good plan is enough,
+    /// because data or rules were all that was wrong. Held records of either sort are planned again only when a person
+    /// replays them; a run leaves them alone.
     pub const fn needs_decision(self) -> bool {
         match self {
             Self::GuardRail

@@ -3,10 +3,13 @@
 
 use crate::Date;
 use crate::finding::{Finding, FindingCode};
-use crate::ids::CompanyId;
+use crate::ids::{CompanyId, RunId};
 use crate::mapping::DocumentKind;
 use crate::money::{Currency, Money, MoneyError};
+use crate::now::{Now, Tick};
 use crate::plan::PostingPlan;
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The limits. An empty table means no limit of that sort.
@@ -39,19 +42,69 @@ pub struct Spent {
     pub run_documents: u32,
 }
 
+/// What a claim was counted as, kept with its posting: a claim that is made again counts once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// On which day.
+    pub day: Date,
+    /// In which run.
+    pub run: RunId,
+    /// Its size.
+    pub size: Money,
+}
+
+/// What was claimed on one day, kept across runs and restarts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Day {
+    /// Which day (UTC).
+    pub day: Date,
+    /// When it began to be counted, by the clock that nobody can set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<Tick>,
+    /// Sums by currency.
+    pub sums: BTreeMap<Currency, Money>,
+}
+
+impl Day {
+    /// The day that a claim counts for now. A clock that is set back does not begin a day anew: the later day goes on
+    /// until the clock has passed it, or until a whole day has really gone by.
+    pub fn at(kept: Option<Day>, now: &Now) -> Day {
+        let today = now.at.date_naive();
+        let fresh = || Day { day: today, began: Some(now.tick.clone()), sums: BTreeMap::new() };
+        let Some(kept) = kept else { return fresh() };
+        let began = kept.began.as_ref().unwrap_or(&now.tick);
+        let over = now.tick.since(began) >= TimeDelta::days(1);
+        if today > kept.day || (today < kept.day && over) {
+            return fresh();
+        }
+        Day { began: Some(began.clone()), ..kept }
+    }
+}
+
 impl Spent {
-    /// Counts a plan that is being claimed.
+    /// Takes an earlier claim of the same posting back out, so that it can be counted again.
+    pub fn take_back(&mut self, earlier: &Counted, day: Date, run: &RunId) {
+        if earlier.day == day {
+            take_back(&mut self.day, earlier.size);
+        }
+        if earlier.run == *run {
+            take_back(&mut self.run, earlier.size);
+            self.run_documents = self.run_documents.saturating_sub(1);
+        }
+    }
+
+    /// Counts a plan that is being claimed; answers its size.
     ///
     /// # Errors
     /// [`MoneyError::Overflow`] when the sums do not fit; nothing is counted then.
-    pub fn add(&mut self, plan: &PostingPlan) -> Result<(), MoneyError> {
+    pub fn add(&mut self, plan: &PostingPlan) -> Result<Money, MoneyError> {
         let size = plan.size()?;
         let run = sum_with(&self.run, size)?;
         let day = sum_with(&self.day, size)?;
         self.run.insert(size.currency, run);
         self.day.insert(size.currency, day);
         self.run_documents = self.run_documents.saturating_add(1);
-        Ok(())
+        Ok(size)
     }
 }
 
@@ -156,6 +209,14 @@ fn sum_with(sums: &BTreeMap<Currency, Money>, size: Money) -> Result<Money, Mone
     sums.get(&size.currency).copied().unwrap_or(Money::zero(size.currency)).plus(size)
 }
 
+fn take_back(sums: &mut BTreeMap<Currency, Money>, size: Money) {
+    if let Some(sum) = sums.get_mut(&size.currency)
+        && let Ok(less) = sum.minus(size)
+    {
+        *sum = less;
+    }
+}
+
 fn refused(field: &str, value: &str, message: String, fix: &str) -> Finding {
     Finding::document(FindingCode::GuardRail, field, value, message, fix)
 }
@@ -215,6 +276,37 @@ mod tests {
         assert_eq!(spent.run_documents, 1);
         assert!(fields(&limits, &sample_plan(500), &spent).is_empty());
         assert_eq!(fields(&limits, &sample_plan(501), &spent), ["max_per_run"]);
+    }
+
+    #[test]
+    fn a_claim_that_is_made_again_counts_once() {
+        let run = |name: &str| RunId::from(name);
+        let mut spent = Spent::default();
+        let size = spent.add(&sample_plan(1000)).unwrap();
+        let counted = Counted { day: day("2026-01-20"), run: run("one"), size };
+        spent.take_back(&counted, day("2026-01-20"), &run("one"));
+        assert_eq!(spent.run_documents, 0);
+        spent.add(&sample_plan(1000)).unwrap();
+        assert_eq!((spent.day[&Currency::USD], spent.run[&Currency::USD]), (usd(1000), usd(1000)));
+        spent.take_back(&counted, day("2026-01-21"), &run("two"));
+        assert_eq!((spent.day[&Currency::USD], spent.run_documents), (usd(1000), 1), "another day and run");
+    }
+
+    #[test]
+    fn a_day_goes_on_when_the_clock_is_set_back_and_ends_when_a_day_has_gone_by() {
+        let now = |date: &str, hours: u64| Now {
+            at: day(date).and_hms_opt(23, 0, 0).unwrap().and_utc(),
+            tick: Tick { epoch: "boot".to_owned(), millis: hours * 3_600_000 },
+        };
+        let mut kept = Day::at(None, &now("2026-01-20", 100));
+        kept.sums.insert(Currency::USD, usd(700));
+        assert_eq!(Day::at(Some(kept.clone()), &now("2026-01-20", 100)), kept);
+        assert_eq!(Day::at(Some(kept.clone()), &now("2026-01-19", 101)), kept, "set back across midnight");
+        assert_eq!(Day::at(Some(kept.clone()), &now("2025-01-20", 123)), kept);
+        for (date, hours) in [("2026-01-21", 101), ("2025-01-20", 124)] {
+            let next = Day::at(Some(kept.clone()), &now(date, hours));
+            assert_eq!((next.day, next.sums.len()), (day(date), 0));
+        }
     }
 
     #[test]

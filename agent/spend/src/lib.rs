@@ -10,6 +10,7 @@
 //! - [`plan`]: a valid document to a posting plan with its hash and posting key;
 //! - [`posting`]: the state machine of one posting, with the outcome table;
 //! - [`rounding`]: splitting an amount without losing a cent;
+//! - [`now`]: the present by the wall clock and by one that nobody can set;
 //! - [`guard`]: the limits of the machine, checked against a plan before it is claimed;
 //! - [`watermark`]: how far a flow has read, and how far back it reads again;
 //! - [`finding`]: the stable codes shown to people, each with its fix.
@@ -22,6 +23,7 @@ pub mod guard;
 pub mod ids;
 pub mod mapping;
 pub mod money;
+pub mod now;
 pub mod plan;
 pub mod posting;
 pub mod reference;

@@ -7,8 +7,10 @@
 use crate::Timestamp;
 use crate::document::SpendDocument;
 use crate::finding::Finding;
+use crate::guard::Counted;
 use crate::ids::{FlowId, PostingKey, Revision, SourceId};
 use crate::money::Money;
+use crate::now::Tick;
 use crate::plan::{PostingPlan, Stage};
 use serde::{Deserialize, Serialize};
 
@@ -126,8 +128,14 @@ pub enum PostingState {
     InDoubt {
         /// A moment when our request was certainly not under way any more: the settle window counts from here.
         cut_at: Timestamp,
+        /// The same moment by the clock that nobody can set: this one measures the settle window.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cut_tick: Option<Tick>,
         /// Moments of look-ups after the settle window that found nothing.
         empty_look_ups: Vec<Timestamp>,
+        /// The last of them by the clock that nobody can set.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        empty_tick: Option<Tick>,
         /// Next look-up.
         next_at: Timestamp,
         /// What happened.
@@ -205,6 +213,9 @@ pub struct Posting {
     pub attempts: u32,
     /// Transient failures in a row.
     pub failures: u32,
+    /// What its newest claim was counted as for the guard rails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
     /// First seen.
     pub seen_at: Timestamp,
     /// Last transition.

@@ -163,6 +163,12 @@ pub fn report_lines(flow: &FlowId, report: &RunReport) {
             due.unwrap_or_default()
         ));
     }
+    if report.left_out > 0 {
+        line(format!(
+            "  {} left for a later run: the preview that was agreed to did not book them so",
+            report.left_out
+        ));
+    }
     if report.held > 0 {
         line("  see what is held and why: purser records list --state held");
     }

@@ -18,7 +18,7 @@ Examples:
   purser status
   purser status --output json | jq .flows
 
-Exit code 4: a part has failed, the agent is stuck, or postings wait for a person.";
+Exit code 4: a part has failed, a credential is refused, the agent is stuck, or postings wait for a person.";
 
 /// How the process stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -120,12 +120,14 @@ fn flows(
     Ok(flows)
 }
 
-/// Whether somebody should look: an actor that was given up, or postings that wait for a person.
+/// Whether somebody should look: an actor that was given up, a refused credential, or postings that wait for a person.
 fn verdict(overview: &Overview) -> Exit {
     let actors = overview.agent.iter().filter(|_| overview.process == Process::Running).flat_map(actors);
     let failed = actors.into_iter().any(|(_, actor)| actor.state == RunState::Failed);
+    let alarms =
+        overview.agent.iter().any(|agent| overview.process == Process::Running && !agent.alarms.is_empty());
     let held = overview.flows.values().any(|flow| flow.counts.get("held").is_some_and(|n| *n > 0));
-    if failed || held || overview.process == Process::Silent { Exit::Attention } else { Exit::Done }
+    if failed || alarms || held || overview.process == Process::Silent { Exit::Attention } else { Exit::Done }
 }
 
 fn actors(agent: &AgentStatus) -> Vec<(&'static str, &ActorStatus)> {
@@ -138,6 +140,7 @@ fn print(context: &Context, overview: &Overview) {
     output::line(format!("home {}", overview.home));
     if let Some(agent) = overview.agent.as_ref().filter(|_| overview.process == Process::Running) {
         print_actors(agent);
+        print_alarms(agent);
     }
     if overview.flows.is_empty() {
         output::line("\nno flow yet: the configuration has none and nothing was ever posted");
@@ -189,6 +192,18 @@ fn print_actors(agent: &AgentStatus) {
     }
     output::line("");
     output::show(&table);
+}
+
+fn print_alarms(agent: &AgentStatus) {
+    for (connection, alarm) in &agent.alarms {
+        output::line(format!(
+            "\nCREDENTIAL REFUSED: connection {connection} pauses since {}, next try at {}\n  {}\n  {}",
+            output::moment(alarm.since),
+            output::moment(alarm.next_at),
+            alarm.why,
+            alarm.fix
+        ));
+    }
 }
 
 fn print_flows(overview: &Overview) {

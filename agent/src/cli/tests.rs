@@ -150,6 +150,7 @@ fn sample(id: &str) -> Posting {
         state: PostingState::Planned,
         attempts: 0,
         failures: 0,
+        counted: None,
         seen_at: at,
         updated_at: at,
     }

@@ -132,12 +132,20 @@ impl SpendFlow {
         let revived = same.is_some_and(is_superseded);
         if let Some(same) = same.filter(|_| !revived) {
             session.report.known += 1;
-            return Ok(self.mark_again(same).into_iter().map(|p| (p, "mark-again")).collect());
+            let mut postings = self.withdraw_notices(&known, same, session)?;
+            postings.extend(self.mark_again(same).map(|p| (p, "mark-again")));
+            return Ok(postings);
+        }
+        if known.iter().any(may_be_in_erp) {
+            session.report.new += 1;
+            return self.changed(document, &known, session);
+        }
+        let planned = plan_document(&document, &self.settings, reference);
+        if planned.as_ref().is_ok_and(|plan| !session.may_book(plan)) {
+            session.report.left_out += 1;
+            return Ok(Vec::new());
         }
         session.report.new += 1;
-        if known.iter().any(may_be_in_erp) {
-            return Ok(vec![(self.changed(document, session), "changed")]);
-        }
         let now = self.clock.now();
         let mut postings = Vec::new();
         for older in known.iter().filter(|p| can_be_superseded(p)) {
@@ -145,7 +153,7 @@ impl SpendFlow {
                 self.step(session, older, Event::Superseded { by: document.revision.clone() })?;
             postings.push((superseded, "superseded"));
         }
-        match plan_document(&document, &self.settings, reference) {
+        match planned {
             Ok(plan) => {
                 session.report.planned += 1;
                 let event = if revived { "replanned" } else { "planned" };
@@ -211,30 +219,73 @@ impl SpendFlow {
         )])
     }
 
-    /// Compares marked records with the posting log; answers the held postings of those that changed.
+    /// Compares marked records with the posting log; answers the held postings of those that changed, and what they take
+    /// the place of.
     pub(super) fn changed_records(
         &self,
         page: SourcePage,
         session: &mut Session,
-    ) -> Result<Vec<Posting>, RunError> {
+    ) -> Result<Vec<(Posting, &'static str)>, RunError> {
         let mut changed = Vec::new();
         let mut seen = BTreeSet::new();
         for document in page.documents {
             let known = self.store.postings_of(self.settings.flow(), &document.source_id)?;
-            let same = known.iter().any(|p| p.revision == document.revision && !is_superseded(p));
+            let same = known.iter().find(|p| p.revision == document.revision && !is_superseded(p));
             let first = seen.insert((document.source_id.clone(), document.revision.clone()));
-            if !same && first && known.iter().any(may_be_in_erp) {
-                changed.push(self.changed(document, session));
+            match same {
+                _ if !first => {}
+                Some(same) => changed.extend(self.withdraw_notices(&known, same, session)?),
+                None if known.iter().any(may_be_in_erp) => {
+                    changed.extend(self.changed(document, &known, session)?);
+                }
+                None => {}
             }
         }
         Ok(changed)
     }
 
-    fn changed(&self, document: SpendDocument, session: &mut Session) -> Posting {
+    /// Holds a change after posting. A person needs one item for it, however often the record was edited: the newest.
+    fn changed(
+        &self,
+        document: SpendDocument,
+        known: &[Posting],
+        session: &mut Session,
+    ) -> Result<Vec<(Posting, &'static str)>, RunError> {
+        let mut postings = self.supersede_notices(known, &document.revision, session)?;
         session.report.changed += 1;
         session.report.held += 1;
         let finding = changed_after_posting(&document);
-        Posting::held(self.settings.flow().clone(), document, None, vec![finding], self.clock.now())
+        let held =
+            Posting::held(self.settings.flow().clone(), document, None, vec![finding], self.clock.now());
+        postings.push((held, "changed"));
+        Ok(postings)
+    }
+
+    /// A record that was edited back to what is booked leaves nothing to correct.
+    fn withdraw_notices(
+        &self,
+        known: &[Posting],
+        same: &Posting,
+        session: &Session,
+    ) -> Result<Vec<(Posting, &'static str)>, RunError> {
+        match same.state.receipt() {
+            Some(_) => self.supersede_notices(known, &same.revision, session),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn supersede_notices(
+        &self,
+        known: &[Posting],
+        by: &Revision,
+        session: &Session,
+    ) -> Result<Vec<(Posting, &'static str)>, RunError> {
+        let notices = known.iter().filter(|p| p.revision != *by && is_change_notice(p));
+        let superseded = notices.map(|notice| {
+            let (next, _) = self.step(session, notice, Event::Superseded { by: by.clone() })?;
+            Ok((next, "superseded"))
+        });
+        superseded.collect()
     }
 }
 
@@ -250,6 +301,23 @@ pub(super) fn changed_after_posting(document: &SpendDocument) -> Finding {
                   item with `purser records handle`"
                 .to_owned(),
         }
+}
+
+/// Whether all that it waits for is a person who looks at a change after posting.
+fn is_change_notice(posting: &Posting) -> bool {
+    match &posting.state {
+        PostingState::Held(hold) => {
+            !hold.in_doubt && hold.findings.iter().all(|f| f.code == FindingCode::ChangedAfterPosting)
+        }
+        PostingState::Planned
+        | PostingState::Claimed { .. }
+        | PostingState::InDoubt { .. }
+        | PostingState::Waiting { .. }
+        | PostingState::Posted { .. }
+        | PostingState::Acknowledged { .. }
+        | PostingState::Superseded { .. }
+        | PostingState::Handled { .. } => false,
+    }
 }
 
 fn is_superseded(posting: &Posting) -> bool {

@@ -4,21 +4,11 @@
 use super::posting::Writable;
 use super::spend_flow::{RunError, Session, SpendFlow};
 use crate::store::{Batch, StateTable};
-use serde::{Deserialize, Serialize};
 use spend::Date;
 use spend::finding::{Finding, FindingCode};
-use spend::guard::{self, Spent};
-use spend::money::{Currency, Money};
+use spend::guard::{self, Counted, Day, Spent};
 use spend::plan::PostingPlan;
 use spend::posting::Event;
-use std::collections::BTreeMap;
-
-/// What was claimed on one day, kept across runs and restarts.
-#[derive(Default, Serialize, Deserialize)]
-struct DaySpent {
-    day: Option<Date>,
-    sums: BTreeMap<Currency, Money>,
-}
 
 impl SpendFlow {
     /// Takes out what the machine's own limits forbid; it waits for a person. The day's sums are stored with the
@@ -32,36 +22,49 @@ impl SpendFlow {
         if writable.is_empty() {
             return Ok(writable);
         }
-        let today = self.clock.now().date_naive();
+        let now = self.clock.reading();
         let name = format!("{}/spent", self.settings.flow());
-        let kept: DaySpent = self.store.get(StateTable::Flow, &name)?.unwrap_or_default();
-        session.spent.day = if kept.day == Some(today) { kept.sums } else { BTreeMap::new() };
+        let mut day = Day::at(self.store.get(StateTable::Flow, &name)?, &now);
+        session.spent.day = std::mem::take(&mut day.sums);
         let mut allowed = Vec::with_capacity(writable.len());
-        for one in writable {
-            let findings = self.refusals(one.posting.plan.as_ref(), session, today);
-            if findings.is_empty() {
-                allowed.push(one);
-                continue;
+        for mut one in writable {
+            if let Some(earlier) = one.posting.counted.take() {
+                session.spent.take_back(&earlier, day.day, &session.run);
             }
+            let findings = match self.count(one.posting.plan.as_ref(), session, now.at.date_naive(), day.day)
+            {
+                Ok(counted) => {
+                    one.posting.counted = counted;
+                    allowed.push(one);
+                    continue;
+                }
+                Err(findings) => findings,
+            };
             let (held, entry) = self.step(session, &one.posting, Event::Held(findings))?;
             session.count(&one.posting, &held);
             commit.audit(entry);
             commit.put_posting(held);
         }
-        commit.put(StateTable::Flow, &name, &DaySpent { day: Some(today), sums: session.spent.day.clone() });
+        commit.put(StateTable::Flow, &name, &Day { sums: session.spent.day.clone(), ..day });
         Ok(allowed)
     }
 
-    /// Every limit that stands against a plan; when there is none, the plan is counted.
-    fn refusals(&self, plan: Option<&PostingPlan>, session: &mut Session, today: Date) -> Vec<Finding> {
-        let Some(plan) = plan else { return Vec::new() };
+    /// Counts a plan, or answers every limit that stands against it.
+    fn count(
+        &self,
+        plan: Option<&PostingPlan>,
+        session: &mut Session,
+        today: Date,
+        day: Date,
+    ) -> Result<Option<Counted>, Vec<Finding>> {
+        let Some(plan) = plan else { return Ok(None) };
         let findings = guard::check(&self.settings.guard, plan, &session.spent, today);
         if !findings.is_empty() {
-            return findings;
+            return Err(findings);
         }
         match Spent::add(&mut session.spent, plan) {
-            Ok(()) => Vec::new(),
-            Err(error) => vec![Finding {
+            Ok(size) => Ok(Some(Counted { day, run: session.run.clone(), size })),
+            Err(error) => Err(vec![Finding {
                 code: FindingCode::GuardRail,
                 line: None,
                 field: "sum of the day".to_owned(),
@@ -69,7 +72,7 @@ impl SpendFlow {
                 message: format!("the sums of the day cannot be counted: {error}"),
                 fix: "look at the amounts of this record in the spend system; they are beyond reason"
                     .to_owned(),
-            }],
+            }]),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Writing postings exactly once: look up, claim, write, settle, acknowledge, in batches that share commits.
 //!
 //! The order inside a batch is the protocol: every look-up of the batch, one durable claim for all that may be
-//! written, the writes, one durable commit of their answers, and only then the acknowledgement at the source.
+//! written, the writes, one durable commit of their answers, and only then the acknowledgement at the source. What the
+//! source answered to that announces nothing, so it becomes durable with the next commit, whichever that is.
 
 use super::spend_flow::{RunError, Session, SpendFlow, is_connection_wide};
 use crate::store::{AuditDraft, Batch};
@@ -91,6 +92,8 @@ impl SpendFlow {
             if self.stopping() || (session.erp_down && session.source_down) {
                 break;
             }
+            // Marks that are not stored yet would be due again.
+            self.commit_late(session).await?;
             let due = self.store.due(self.settings.flow(), self.clock.now(), limit)?;
             let all = due.len() < limit;
             let mut work = self.sort(due.into_iter().map(|p| (p, "")).collect(), session);
@@ -155,6 +158,11 @@ impl SpendFlow {
         let mut work = Work::default();
         for (posting, _) in postings {
             match posting.next_action(now) {
+                NextAction::LookUpThenClaim
+                    if !posting.plan.as_ref().is_some_and(|plan| session.may_book(plan)) =>
+                {
+                    work.settled.push(posting);
+                }
                 NextAction::LookUpThenClaim | NextAction::LookUp if !session.erp_down && !self.stopping() => {
                     work.look_up.push(posting);
                 }
@@ -178,7 +186,7 @@ impl SpendFlow {
         entries: Vec<AuditDraft>,
         session: &mut Session,
     ) -> Result<(), RunError> {
-        let mut commit = Batch::new();
+        let mut commit = std::mem::take(&mut session.late);
         for entry in entries {
             commit.audit(entry);
         }
@@ -294,6 +302,9 @@ impl SpendFlow {
 
     /// Makes answers durable that are in memory only.
     async fn flush(&self, answered: &mut Answered) -> Result<(), RunError> {
+        if answered.commit.is_empty() {
+            return Ok(());
+        }
         self.commit(std::mem::take(&mut answered.commit)).await?;
         self.store.forget_sent(&std::mem::take(&mut answered.keys))?;
         answered.since = Instant::now();
@@ -329,7 +340,6 @@ impl SpendFlow {
         let now = self.clock.now();
         let due: Vec<Posting> =
             postings.into_iter().filter(|p| p.next_action(now) == NextAction::Acknowledge).collect();
-        let mut commit = Batch::new();
         for chunk in due.chunks(ACKNOWLEDGE_AT_ONCE) {
             if session.source_down {
                 break;
@@ -356,11 +366,11 @@ impl SpendFlow {
                 };
                 let (next, entry) = self.step(session, posting, event)?;
                 session.count(posting, &next);
-                commit.audit(entry);
-                commit.put_posting(next);
+                session.late.audit(entry);
+                session.late.put_posting(next);
             }
         }
-        self.commit(commit).await
+        Ok(())
     }
 
     pub(super) fn context(&self, run: &RunId, key: &PostingKey) -> CallContext {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use spend::Date;
 use spend::document::SpendDocument;
 use spend::finding::Finding;
-use spend::ids::SourceId;
+use spend::ids::{PostingKey, SourceId};
 use spend::money::Money;
 use spend::plan::PostingPlan;
 use spend::posting::{ErpReceipt, Failure, LookUp, Posting, PostingState};
@@ -83,7 +83,31 @@ pub struct Preview {
     pub plan_hash: String,
 }
 
+/// The plans of a preview that a person has agreed to, by posting.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Agreed(BTreeMap<PostingKey, String>);
+
+impl Agreed {
+    /// Whether exactly this plan was agreed to.
+    pub fn holds(&self, plan: &PostingPlan) -> bool {
+        self.0.get(&plan.key) == Some(&plan.hash)
+    }
+}
+
 impl Preview {
+    /// What a run books that does exactly this.
+    pub fn agreed(&self) -> Agreed {
+        let plans = self.lines.iter().filter_map(|line| match &line.would {
+            Would::Post { plan } => Some((plan.key.clone(), plan.hash.clone())),
+            Would::AlreadyThere { .. }
+            | Would::Hold { .. }
+            | Would::InProgress { .. }
+            | Would::Conflict { .. }
+            | Would::Unknown { .. } => None,
+        });
+        Agreed(plans.collect())
+    }
+
     /// Sum and count by what would happen and currency.
     pub fn totals(&self) -> BTreeMap<(&'static str, spend::money::Currency), (u64, i64)> {
         let mut totals = BTreeMap::new();
@@ -179,6 +203,15 @@ fn expect(
     reference: &spend::reference::ReferenceData,
 ) -> Would {
     let same = known.iter().find(|p| p.revision == document.revision);
+    // Where a plan waits already, that one is written.
+    if let Some(Posting {
+        plan: Some(plan),
+        state: PostingState::Planned | PostingState::Waiting { .. },
+        ..
+    }) = same
+    {
+        return Would::Post { plan: Box::new(plan.clone()) };
+    }
     match same.map(|p| &p.state) {
         Some(PostingState::Posted { receipt, .. } | PostingState::Acknowledged { receipt, .. }) => {
             Would::AlreadyThere { receipt: receipt.clone() }

@@ -2,6 +2,7 @@
 //! again", and the store and the source say what there is to do.
 
 use super::intake::{Intake, change_window, ready_window};
+use super::preview::Agreed;
 use super::settings::FlowSettings;
 use crate::clock::Clock;
 use crate::store::{AuditDraft, AuditKind, Batch, RunRecord, RunReport, StateTable, Store, StoreError};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use spend::guard::Spent;
 use spend::ids::{PostingKey, RunId};
+use spend::plan::PostingPlan;
 use spend::posting::{Event, Failure, FailureClass, Posting, PostingState, TransitionError};
 use spend::watermark::Watermark;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,8 +61,13 @@ pub(super) struct Session {
     pub(super) erp_down: bool,
     /// The same for the source.
     pub(super) source_down: bool,
+    /// What a person has agreed to; nothing else is booked. `None` = everything may be.
+    pub(super) agreed: Option<Agreed>,
     /// What this run and this day have claimed.
     pub(super) spent: Spent,
+    /// What the source answered to the last marks. No side effect waits for it, so it goes with the next commit; lost
+    /// in a crash, the same records are marked again.
+    pub(super) late: Batch,
 }
 
 /// When marked records were last read again.
@@ -104,8 +111,17 @@ impl SpendFlow {
     /// # Errors
     /// [`RunError`] when the posting log is unusable; everything else is in the report.
     pub async fn run(&self, trigger: &str) -> Result<RunReport, RunError> {
+        self.run_only(trigger, None).await
+    }
+
+    /// [`SpendFlow::run`], which books only what was agreed to: what was approved or changed since is left for a later
+    /// run, and the report says so.
+    ///
+    /// # Errors
+    /// As [`SpendFlow::run`].
+    pub async fn run_only(&self, trigger: &str, agreed: Option<Agreed>) -> Result<RunReport, RunError> {
         let started = self.clock.now();
-        let mut session = self.session(trigger, started);
+        let mut session = Session { agreed, ..self.session(trigger, started) };
         let context = CallContext {
             flow: Some(self.settings.flow().clone()),
             run: Some(session.run.clone()),
@@ -141,7 +157,9 @@ impl SpendFlow {
             report: RunReport::default(),
             erp_down: false,
             source_down: false,
+            agreed: None,
             spent: Spent::default(),
+            late: Batch::new(),
         }
     }
 
@@ -196,7 +214,9 @@ impl SpendFlow {
                 break;
             }
         }
-        self.move_watermark(mark, &intake, complete).await
+        // What was left out must be read again.
+        let complete = complete && session.report.left_out == 0;
+        self.move_watermark(mark, &intake, complete, session).await
     }
 
     /// Records that were posted and marked do not come back by themselves when they are edited; so they are read
@@ -223,8 +243,8 @@ impl SpendFlow {
             Ok(page) => {
                 let changed = self.changed_records(page, session)?;
                 let mut batch = Batch::new();
-                for posting in changed {
-                    batch.audit(self.audit(session, &posting, "changed"));
+                for (posting, event) in changed {
+                    batch.audit(self.audit(session, &posting, event));
                     batch.put_posting(posting);
                 }
                 batch.put(StateTable::Flow, &format!("{name}/change-check"), &done);
@@ -244,13 +264,14 @@ impl SpendFlow {
         mark: Option<Watermark>,
         intake: &Intake,
         complete: bool,
+        session: &mut Session,
     ) -> Result<(), RunError> {
         let moved =
             spend::watermark::advance(mark, intake.newest_approved(), complete && intake.is_complete());
         if moved == mark {
             return Ok(());
         }
-        let mut batch = Batch::new();
+        let mut batch = std::mem::take(&mut session.late);
         if let Some(moved) = &moved {
             batch.put(StateTable::Watermark, self.settings.flow().as_str(), moved);
         }
@@ -258,6 +279,7 @@ impl SpendFlow {
     }
 
     async fn record(&self, session: &mut Session, started: Timestamp) -> Result<(), RunError> {
+        self.commit_late(session).await?;
         session.report.next_due = self.store.next_due(self.settings.flow())?;
         self.count_open(session)?;
         self.show(session);
@@ -309,6 +331,12 @@ impl SpendFlow {
         Ok(self.store.commit(batch).await?)
     }
 
+    /// Makes durable what waits for company, if anything does.
+    pub(super) async fn commit_late(&self, session: &mut Session) -> Result<(), RunError> {
+        let late = std::mem::take(&mut session.late);
+        if late.is_empty() { Ok(()) } else { self.commit(late).await }
+    }
+
     pub(super) fn still_current(&self) -> Result<(), RunError> {
         if (self.current)() { Ok(()) } else { Err(RunError::Replaced) }
     }
@@ -331,7 +359,7 @@ impl SpendFlow {
         let name = event.name();
         let jitter = self.with_jitter(fastrand::Rng::f64);
         let next = posting
-            .apply(event, &self.settings.posting, jitter, self.clock.now())
+            .apply(event, &self.settings.posting, jitter, &self.clock.reading())
             .map_err(|source| RunError::Transition { key: posting.key.clone(), source })?;
         let entry = self.audit(session, &next, name);
         Ok((next, entry))
@@ -363,6 +391,11 @@ impl SpendFlow {
 }
 
 impl Session {
+    /// Whether this plan may be booked in this run.
+    pub(super) fn may_book(&self, plan: &PostingPlan) -> bool {
+        self.agreed.as_ref().is_none_or(|agreed| agreed.holds(plan))
+    }
+
     pub(super) fn source_failed(&mut self, doing: &str, failure: &Failure) {
         self.source_down |= is_connection_wide(failure);
         tracing::warn!(%failure, doing, "source failed");

@@ -1,5 +1,6 @@
 //! The whole agent: start order and wiring. [`Agent::start`] reads like a diagram.
 
+use super::alarm::CredentialAlarm;
 use super::audit_log::AuditLog;
 use super::commands::{Obeyed, Order};
 use super::connection::{ConnectionErp, ConnectionHandle, ConnectionSource};
@@ -10,9 +11,10 @@ use super::supervisor::{Lease, Policy, supervise};
 use super::words;
 use super::worker::Worker;
 use crate::clock::Clock;
+use crate::flows::preview::Agreed;
 use crate::flows::replay::Decision;
 use crate::flows::{FlowSettings, RunReport, SpendFlow};
-use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError};
+use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError, dir_of};
 use crate::vendors::http::Paces;
 use crate::vendors::registry::{self, Connection, Shared};
 use chrono::TimeDelta;
@@ -20,6 +22,7 @@ use purser_proto::validate::{ValidConfig, ValidConnection, ValidFlow};
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use spend::ids::{CompanyId, ConnectionId, FlowId};
+use spend::posting::PostingPolicy;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -78,7 +81,7 @@ impl Agent {
     pub fn start(parts: Parts) -> Self {
         let (stop, stopping) = watch::channel(false);
         let shared = Shared {
-            paces: Arc::new(Paces::new(parts.clock.clone())),
+            paces: Arc::new(Paces::new(parts.clock.clone()).remembering(dir_of(&parts.home).join("paces"))),
             log: Arc::new(AuditLog(parts.store.clone())),
             clock: parts.clock.clone(),
         };
@@ -147,9 +150,22 @@ impl Agent {
     /// # Errors
     /// Why it did not run, in words.
     pub async fn run_flow(&self, id: &FlowId, trigger: &str) -> Result<RunReport, String> {
+        self.run_flow_only(id, trigger, None).await
+    }
+
+    /// [`Agent::run_flow`], which with `agreed` books nothing else.
+    ///
+    /// # Errors
+    /// As [`Agent::run_flow`].
+    pub async fn run_flow_only(
+        &self,
+        id: &FlowId,
+        trigger: &str,
+        agreed: Option<Agreed>,
+    ) -> Result<RunReport, String> {
         let flow = self.flow(id).ok_or_else(|| format!("there is no flow `{id}` in the configuration"))?;
         match self.is_paused(id) {
-            Ok(false) => flow.run(trigger).await,
+            Ok(false) => flow.run(trigger, agreed).await,
             Ok(true) => Err(format!("flow `{id}` is paused; continue it with `purser flows resume {id}`")),
             Err(error) => Err(format!("flow `{id}`: the posting log cannot be read: {error}")),
         }
@@ -254,6 +270,7 @@ impl Agent {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             connections: self.connections.iter().map(|(id, c)| (id.clone(), c.actor().status())).collect(),
+            alarms: self.connections.iter().filter_map(|(id, c)| Some((id.clone(), c.alarm()?))).collect(),
             flows: self
                 .flows
                 .iter()
@@ -343,7 +360,15 @@ fn start_connection(config: ValidConnection, parts: &Parts, shared: Shared) -> C
         Worker::concurrent(open_connection(&config, &companies, &store, &shared))
     };
     let handle = supervise(id.as_str(), make, parts.policy.clone(), parts.clock.clone());
-    ConnectionHandle::new(id, handle)
+    let alarm = CredentialAlarm::new(id.clone(), parts.clock.clone(), longest_delay(&parts.config, &id));
+    ConnectionHandle::new(id, handle, alarm)
+}
+
+/// The longest delay between two attempts that a flow over this connection allows.
+fn longest_delay(config: &ValidConfig, connection: &ConnectionId) -> TimeDelta {
+    let users = config.flows.iter().filter(|flow| [&flow.source, &flow.target].contains(&connection));
+    let longest = users.map(|flow| flow.policy.backoff_max).max();
+    longest.map_or(PostingPolicy::default().backoff_max, |seconds| TimeDelta::seconds(seconds.into()))
 }
 
 /// Companies that flows post to through a connection.

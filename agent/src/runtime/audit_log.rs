@@ -17,7 +17,7 @@ impl CallLog for AuditLog {
             run: record.context.run.clone(),
             posting: record.context.posting.clone(),
             actor: "agent".to_owned(),
-            detail: serde_json::to_value(&record).unwrap_or_default(),
+            detail: &record,
         });
     }
 }

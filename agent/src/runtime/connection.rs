@@ -1,6 +1,7 @@
 //! The actor of one connection. It owns the vendor's client, built inside its own arbiter; flows reach it through
 //! [`ConnectionSource`] and [`ConnectionErp`], which look like the vendor traits and send a message.
 
+use super::alarm::{Alarm, CredentialAlarm};
 use super::supervisor::{CallError, Handle, RunState};
 use super::worker::{Work, Worker};
 use crate::vendors::http::CallContext;
@@ -29,12 +30,18 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 pub struct ConnectionHandle {
     id: ConnectionId,
     handle: Handle<Worker<Connection>>,
+    alarm: Arc<CredentialAlarm>,
 }
 
 impl ConnectionHandle {
     /// A handle to a supervised actor.
-    pub fn new(id: ConnectionId, handle: Handle<Worker<Connection>>) -> Self {
-        Self { id, handle }
+    pub fn new(id: ConnectionId, handle: Handle<Worker<Connection>>, alarm: CredentialAlarm) -> Self {
+        Self { id, handle, alarm: Arc::new(alarm) }
+    }
+
+    /// What is wrong with its credential, while the vendor refuses it.
+    pub fn alarm(&self) -> Option<Alarm> {
+        self.alarm.alarm()
     }
 
     /// Which connection.
@@ -56,16 +63,33 @@ impl ConnectionHandle {
         });
     }
 
-    /// Has a vendor call made inside the actor. `lost` is the class of a call whose actor died under it.
+    /// Has a vendor call made inside the actor, unless the connection pauses. `lost` is the class of a call whose actor
+    /// died under it.
     async fn ask<T, F>(&self, lost: FailureClass, job: F) -> Result<T, Failure>
     where
         T: Send + 'static,
         F: FnOnce(Arc<Connection>) -> BoxFuture<'static, Result<T, Failure>> + Send + 'static,
     {
-        let context = CallContext::current();
-        // At start and after a restart the client is made first; a caller that comes too early waits for it.
+        self.wait_for_start().await;
+        let life = self.handle.status().epoch;
+        self.alarm.check(life)?;
+        let answer = self.ask_anyway(lost, job).await;
+        self.alarm.heed(life, &answer);
+        answer
+    }
+
+    /// At start and after a restart the client is made first; a caller that comes too early waits for it.
+    async fn wait_for_start(&self) {
         let settled = self.handle.wait_for(|status| status.state != RunState::Starting);
         let _ = tokio::time::timeout(START_PATIENCE, settled).await;
+    }
+
+    async fn ask_anyway<T, F>(&self, lost: FailureClass, job: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<Connection>) -> BoxFuture<'static, Result<T, Failure>> + Send + 'static,
+    {
+        let context = CallContext::current();
         // The work ends with its caller: a write that went on alone could still add lines while the caller's successor
         // settles or resumes the same document.
         let (caller, caller_gone) = tokio::sync::oneshot::channel::<()>();
@@ -187,11 +211,20 @@ fn erp(connection: &Arc<Connection>) -> Result<Arc<dyn ErpTarget>, Failure> {
 
 #[async_trait]
 impl Probe for ConnectionHandle {
+    /// Also while the connection pauses, because a person asks; good checks end the pause.
     async fn probe(&self) -> Vec<ProbeResult> {
-        let asked = self.ask(FailureClass::Unavailable, |c| {
+        self.wait_for_start().await;
+        let asked = self.ask_anyway(FailureClass::Unavailable, |c| {
             Box::pin(async move { Ok(c.roles.probe.clone().probe().await) })
         });
-        asked.await.unwrap_or_else(|failure| {
+        let asked = asked.await;
+        let all_good = |results: &Vec<ProbeResult>| {
+            results.iter().all(|result| matches!(result.verdict, Verdict::Pass | Verdict::Warn))
+        };
+        if asked.as_ref().is_ok_and(all_good) {
+            self.alarm.clear();
+        }
+        asked.unwrap_or_else(|failure| {
             vec![ProbeResult {
                 check: "connection".to_owned(),
                 verdict: Verdict::Fail,
@@ -199,5 +232,87 @@ impl Probe for ConnectionHandle {
                 fix: "look at the agent's log for the cause of the crash".to_owned(),
             }]
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::runtime::supervisor::{Policy, supervise};
+    use crate::vendors::registry::Roles;
+    use chrono::TimeDelta;
+    use spend::Timestamp;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    /// A vendor that lets nobody in until its door is opened.
+    #[derive(Default)]
+    struct Door {
+        open: AtomicBool,
+        calls: AtomicU32,
+    }
+
+    impl Door {
+        fn knock(&self) -> Result<(), Failure> {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+            let open = self.open.load(Ordering::SeqCst);
+            open.then_some(())
+                .ok_or_else(|| Failure::new(FailureClass::Unauthorised, "HTTP 401: wrong password"))
+        }
+    }
+
+    #[async_trait]
+    impl SpendSource for Door {
+        async fn read(&self, _: &SourceWindow) -> Result<SourcePage, Failure> {
+            self.knock().map(|()| SourcePage::default())
+        }
+
+        async fn acknowledge(&self, ids: &[SourceId]) -> Result<Vec<SourceId>, Failure> {
+            self.knock().map(|()| ids.to_vec())
+        }
+    }
+
+    #[async_trait]
+    impl Probe for Door {
+        async fn probe(&self) -> Vec<ProbeResult> {
+            let verdict = if self.knock().is_ok() { Verdict::Pass } else { Verdict::Fail };
+            let (detail, fix) = (String::new(), String::new());
+            vec![ProbeResult { check: "credentials".to_owned(), verdict, detail, fix }]
+        }
+    }
+
+    fn connection(door: &Arc<Door>, clock: &Clock) -> ConnectionHandle {
+        let id = ConnectionId::from("spend");
+        let (door, made) = (Arc::clone(door), id.clone());
+        let make = move |_: &mut actix::Context<_>, _: &_| {
+            let (source, probe) = (Arc::clone(&door) as _, Arc::clone(&door) as _);
+            let roles = Roles { source: Some(source), erp: None, probe };
+            Worker::concurrent(Connection { id: made.clone(), roles, problem: None })
+        };
+        let handle = supervise("spend", make, Policy::default(), clock.clone());
+        let alarm = CredentialAlarm::new(id.clone(), clock.clone(), TimeDelta::minutes(30));
+        ConnectionHandle::new(id, handle, alarm)
+    }
+
+    #[actix_rt::test]
+    async fn a_connection_whose_credential_is_refused_pauses_and_says_so() {
+        let (door, clock) = (Arc::new(Door::default()), Clock::manual(Timestamp::UNIX_EPOCH));
+        let connection = connection(&door, &clock);
+        let source = ConnectionSource(connection.clone());
+        let window = SourceWindow::Ids(Vec::new());
+        for _ in 0..5 {
+            assert_eq!(source.read(&window).await.unwrap_err().class, FailureClass::Unauthorised);
+        }
+        assert_eq!(door.calls.load(Ordering::SeqCst), 1, "further calls may lock the account");
+        assert!(connection.alarm().unwrap().why.contains("wrong password"));
+        clock.advance(TimeDelta::minutes(30));
+        assert!(source.acknowledge(&[]).await.is_err());
+        assert_eq!(door.calls.load(Ordering::SeqCst), 2, "tried again after the longest delay");
+        // A person has mended the account and asks for a check.
+        door.open.store(true, Ordering::SeqCst);
+        assert_eq!(connection.probe().await[0].verdict, Verdict::Pass);
+        source.read(&window).await.unwrap();
+        assert_eq!(connection.alarm(), None);
+        connection.actor().stop();
     }
 }

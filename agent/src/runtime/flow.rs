@@ -4,7 +4,7 @@ use super::commands::Obeyed;
 use super::supervisor::{CallError, Handle, Lease, Policy, RunState, supervise};
 use super::worker::{Work, Worker};
 use crate::clock::Clock;
-use crate::flows::preview::Preview;
+use crate::flows::preview::{Agreed, Preview};
 use crate::flows::proof::Proof;
 use crate::flows::replay::Decision;
 use crate::flows::{RunError, RunReport, SpendFlow};
@@ -98,13 +98,14 @@ impl FlowHandle {
         self.progress.clone()
     }
 
-    /// Runs once.
+    /// Runs once; with `agreed` nothing else is booked.
     ///
     /// # Errors
     /// Why the run ended early, in words.
-    pub async fn run(&self, trigger: &str) -> Result<RunReport, String> {
+    pub async fn run(&self, trigger: &str, agreed: Option<Agreed>) -> Result<RunReport, String> {
         let trigger = trigger.to_owned();
-        let ran = self.ask(move |flow| Box::pin(async move { flow.run(&trigger).await })).await?;
+        let ran =
+            self.ask(move |flow| Box::pin(async move { flow.run_only(&trigger, agreed).await })).await?;
         ran.map_err(|error| format!("flow `{}`: {}", self.id, super::words(&error)))
     }
 

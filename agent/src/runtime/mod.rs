@@ -2,12 +2,13 @@
 //!
 //! - [`supervisor`]: restarts after a panic, with back-off and a budget; watches for stuck threads;
 //! - [`worker`]: the one kind of actor;
-//! - [`connection`]: a connection's actor in the role of a source or an ERP;
+//! - [`connection`]: a connection's actor in the role of a source or an ERP; [`alarm`]: its refused credential;
 //! - [`flow`]: a flow's actor; [`scheduler`]: when flows run;
 //! - [`agent`]: start order and wiring, in one function that reads like a diagram;
 //! - [`commands`]: orders from the command line; `obey`: what the agent does with them; [`status`]: what the agent says of itself.
 
 pub mod agent;
+pub mod alarm;
 mod audit_log;
 pub mod commands;
 pub mod connection;

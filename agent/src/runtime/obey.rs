@@ -16,19 +16,20 @@ use std::time::Duration;
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
 impl Agent {
-    /// Runs a flow. With `expect` it is previewed first, and nothing is run when the preview is another one than what
-    /// was agreed to.
+    /// Runs a flow. With `expect` it is previewed first; nothing is run when the preview is another one than what was
+    /// agreed to, and nothing else is booked than what the preview shows.
     pub(super) async fn run_as_agreed(&self, flow: &FlowId, expect: Option<&str>) -> Obeyed {
-        if let Some(expect) = expect {
-            match self.preview(flow).await {
+        let agreed = match expect {
+            None => None,
+            Some(expect) => match self.preview(flow).await {
                 Obeyed::Previewed { preview } if preview.plan_hash != expect => {
                     return Obeyed::Changed { preview };
                 }
-                Obeyed::Previewed { .. } => {}
+                Obeyed::Previewed { preview } => Some(preview.agreed()),
                 other => return other,
-            }
-        }
-        match self.run_flow(flow, "person").await {
+            },
+        };
+        match self.run_flow_only(flow, "person", agreed).await {
             Ok(report) => Obeyed::Ran { report },
             Err(why) => Obeyed::Refused { why },
         }

@@ -2,6 +2,7 @@
 //! heartbeat. It is written to a file beside the store, so that the command line needs no listener to read it; it
 //! holds counters and words, never amounts, names or secrets.
 
+use super::alarm::Alarm;
 use super::supervisor::ActorStatus;
 use crate::flows::RunReport;
 use crate::service::process;
@@ -26,6 +27,9 @@ pub struct AgentStatus {
     pub version: String,
     /// Connections by id.
     pub connections: BTreeMap<ConnectionId, ActorStatus>,
+    /// Connections that pause because their credential is refused.
+    #[serde(default)]
+    pub alarms: BTreeMap<ConnectionId, Alarm>,
     /// Flows by id.
     pub flows: BTreeMap<FlowId, FlowStatus>,
 }

@@ -195,6 +195,8 @@ impl<'a> Writer<'a> {
     /// Makes everything durable.
     pub(crate) fn commit(self) -> Result<(), Fault> {
         let engine = self.engine;
+        #[cfg(test)]
+        engine.fail_if_asked()?;
         self.txn.commit().map_err(|e| engine.commit_fault(e))
     }
 

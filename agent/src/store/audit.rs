@@ -36,9 +36,10 @@ pub enum AuditKind {
     Agent,
 }
 
-/// An audit entry before it has its place in the chain.
+/// An audit entry before it has its place in the chain. What happened may be any value that has a JSON form; read
+/// back, it is JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditDraft {
+pub struct AuditDraft<D = serde_json::Value> {
     /// When.
     pub at: Timestamp,
     /// About what.
@@ -58,12 +59,12 @@ pub struct AuditDraft {
     /// Who: `agent` or `person:NAME`.
     pub actor: String,
     /// What happened.
-    pub detail: serde_json::Value,
+    pub detail: D,
 }
 
-impl AuditDraft {
+impl<D> AuditDraft<D> {
     /// An entry by the agent itself, about nothing in particular.
-    pub fn new(at: Timestamp, kind: AuditKind, detail: serde_json::Value) -> Self {
+    pub fn new(at: Timestamp, kind: AuditKind, detail: D) -> Self {
         Self {
             at,
             kind,
@@ -76,7 +77,10 @@ impl AuditDraft {
         }
     }
 
-    pub(crate) fn into_op(self) -> Result<Op, StoreError> {
+    pub(crate) fn into_op(self) -> Result<Op, StoreError>
+    where
+        D: Serialize,
+    {
         let body = encode(Table::Audit.name(), &self)?;
         Ok(Op::Audit { posting: self.posting.map(|key| key.as_str().to_owned()), body })
     }

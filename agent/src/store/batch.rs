@@ -73,7 +73,7 @@ impl Batch {
     }
 
     /// Appends an audit entry.
-    pub fn audit(&mut self, draft: AuditDraft) -> &mut Self {
+    pub fn audit<D: Serialize>(&mut self, draft: AuditDraft<D>) -> &mut Self {
         self.add(draft.into_op())
     }
 

@@ -38,6 +38,9 @@ pub(crate) struct Engine {
     touched: AtomicU64,
     commits: AtomicU64,
     poison: Mutex<Option<String>>,
+    /// What the disk answers to the next commit, in tests.
+    #[cfg(test)]
+    pub(crate) fails_next: Mutex<Option<std::io::Error>>,
     /// Held while the environment is open, by the writer; dropped after it.
     _lock: Option<File>,
 }
@@ -139,6 +142,8 @@ impl Engine {
             touched: AtomicU64::new(0),
             commits: AtomicU64::new(0),
             poison: Mutex::new(None),
+            #[cfg(test)]
+            fails_next: Mutex::new(None),
             _lock: opened.lock,
         }
     }
@@ -204,6 +209,12 @@ impl Engine {
             heed::Error::Mdb(MdbError::Panic) => Fault::Store(self.poison(error.to_string())),
             _ => self.fault(error),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn fail_if_asked(&self) -> Result<(), Fault> {
+        let fault = self.fails_next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        fault.map_or(Ok(()), |error| Err(self.commit_fault(heed::Error::Io(error))))
     }
 
     fn poison(&self, cause: String) -> StoreError {

@@ -48,6 +48,7 @@ use crate::secret::Credential;
 use crate::service::private_files;
 use engine::Engine;
 use postings::Candidates;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spend::Timestamp;
 use spend::ids::{FlowId, PostingKey, SourceId};
@@ -262,7 +263,7 @@ impl Store {
 
     /// Records an audit entry that needs no sync of its own: it is written with the next commit, at most a second
     /// later, in order. Waits when thousands are waiting already.
-    pub fn note(&self, draft: AuditDraft) {
+    pub fn note<D: Serialize>(&self, draft: AuditDraft<D>) {
         match (self.queue(), draft.into_op()) {
             (Ok(queue), Ok(op)) => queue.note(op),
             (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "audit note refused"),

@@ -34,6 +34,9 @@ pub struct RunReport {
     pub acknowledged: u64,
     /// Postings that began to wait for a person.
     pub held: u64,
+    /// Records that the preview to which this run was bound did not book so (approved or changed since); a later run
+    /// takes them.
+    pub left_out: u64,
     /// Postings whose outcome is open after this run.
     pub in_doubt: u64,
     /// Postings that wait for their next attempt after this run.
@@ -62,6 +65,7 @@ impl RunReport {
         self.adopted += later.adopted;
         self.acknowledged += later.acknowledged;
         self.held += later.held;
+        self.left_out += later.left_out;
         self.in_doubt = later.in_doubt;
         self.waiting = later.waiting;
         self.errors.extend(later.errors);

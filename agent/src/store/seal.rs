@@ -2,16 +2,23 @@
 //!
 //! A sealed value is `0x01 | key id (u32) | nonce (24) | ciphertext | tag (16)`, XChaCha20-Poly1305. The associated
 //! data is `table | 0x00 | LMDB key | schema`, so a value that was moved to another key or table does not open.
+//!
+//! XChaCha20-Poly1305 is ChaCha20-Poly1305 under a key that HChaCha20 makes of the key and the first 16 bytes of the
+//! nonce. The long work is left to `ring`, which has one optimised form of it in every build.
 
 use super::error::StoreError;
-use chacha20poly1305::aead::{AeadInPlace, KeyInit, OsRng, rand_core::RngCore};
-use chacha20poly1305::{Key, Tag, XChaCha20Poly1305, XNonce};
+use chacha20::cipher::consts::U10;
+use chacha20::{Key, hchacha};
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+use ring::error::Unspecified;
+use ring::rand::{SecureRandom, SystemRandom};
 use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 const FORMAT: u8 = 1;
-const HEAD: usize = 1 + 4 + 24;
+const NONCE: usize = 24;
+const HEAD: usize = 1 + 4 + NONCE;
 const TAG: usize = 16;
 /// Schema of sealed values: part of what is authenticated. It moves only with a migration that seals anew.
 const SEAL_SCHEMA: u32 = 1;
@@ -21,7 +28,7 @@ const SEAL_SCHEMA: u32 = 1;
 pub struct StoreKeys(Arc<Inner>);
 
 struct Inner {
-    cipher: XChaCha20Poly1305,
+    value: Zeroizing<[u8; 32]>,
     index: Zeroizing<[u8; 32]>,
     audit: Zeroizing<[u8; 32]>,
     id: u32,
@@ -31,10 +38,9 @@ impl StoreKeys {
     /// Derives the keys. Each use has a key of its own, so that none can stand in for another.
     pub fn from_data_key(data_key: &[u8; 32]) -> Self {
         let derive = |context: &str| Zeroizing::new(blake3::derive_key(context, data_key));
-        let value = derive("purser 2026 store value key");
         let id = derive("purser 2026 store key id");
         Self(Arc::new(Inner {
-            cipher: XChaCha20Poly1305::new(Key::from_slice(value.as_slice())),
+            value: derive("purser 2026 store value key"),
             index: derive("purser 2026 store index key"),
             audit: derive("purser 2026 store audit key"),
             id: u32::from_be_bytes([id[0], id[1], id[2], id[3]]),
@@ -70,20 +76,16 @@ impl StoreKeys {
         let mut sealed = Vec::with_capacity(HEAD + plain.len() + TAG);
         sealed.push(FORMAT);
         sealed.extend_from_slice(&self.0.id.to_be_bytes());
-        let mut nonce = [0; 24];
-        OsRng.fill_bytes(&mut nonce);
+        let mut nonce = [0; NONCE];
+        fill_random(&mut nonce);
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(plain);
-        let tag = self
-            .0
-            .cipher
-            .encrypt_in_place_detached(
-                XNonce::from_slice(&nonce),
-                &associated(table, key),
-                &mut sealed[HEAD..],
-            )
-            .map_err(|_| StoreError::Bug("a value is too long to be sealed".to_owned()))?;
-        sealed.extend_from_slice(&tag);
+        let associated = Aad::from(associated(table, key));
+        let tag = self.cipher(&nonce).and_then(|(cipher, nonce)| {
+            cipher.seal_in_place_separate_tag(nonce, associated, &mut sealed[HEAD..])
+        });
+        let tag = tag.map_err(|_| StoreError::Bug("a value is too long to be sealed".to_owned()))?;
+        sealed.extend_from_slice(tag.as_ref());
         Ok(sealed)
     }
 
@@ -98,18 +100,29 @@ impl StoreKeys {
         if sealed.len() < HEAD + TAG || sealed[0] != FORMAT || sealed[1..5] != self.0.id.to_be_bytes() {
             return Err(tampered);
         }
-        let (body, tag) = sealed[HEAD..].split_at(sealed.len() - HEAD - TAG);
+        let (Ok(nonce), body) = (<&[u8; NONCE]>::try_from(&sealed[HEAD - NONCE..HEAD]), &sealed[HEAD..])
+        else {
+            return Err(tampered);
+        };
         let mut plain = Zeroizing::new(body.to_vec());
-        self.0
-            .cipher
-            .decrypt_in_place_detached(
-                XNonce::from_slice(&sealed[5..HEAD]),
-                &associated(table, key),
-                &mut plain,
-                Tag::from_slice(tag),
-            )
-            .map_err(|_| tampered)?;
+        let opened = self.cipher(nonce).and_then(|(cipher, nonce)| {
+            cipher
+                .open_in_place(nonce, Aad::from(associated(table, key)), &mut plain)
+                .map(|plain| plain.len())
+        });
+        let length = opened.map_err(|_| tampered)?;
+        plain.truncate(length);
         Ok(plain)
+    }
+
+    /// The cipher for one nonce, and what is left of the nonce.
+    fn cipher(&self, nonce: &[u8; NONCE]) -> Result<(LessSafeKey, Nonce), Unspecified> {
+        let (head, tail) = nonce.split_at(16);
+        let key = hchacha::<U10>(Key::from_slice(self.0.value.as_slice()), head.into());
+        let mut short = [0; 12];
+        short[4..].copy_from_slice(tail);
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &key)?;
+        Ok((LessSafeKey::new(key), Nonce::assume_unique_for_key(short)))
     }
 }
 
@@ -131,13 +144,57 @@ fn associated(table: &str, key: &[u8]) -> Vec<u8> {
 /// A random id, 32 hexadecimal digits.
 pub(crate) fn random_id() -> String {
     let mut bytes = [0; 16];
-    OsRng.fill_bytes(&mut bytes);
+    fill_random(&mut bytes);
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// A random data key.
 pub(crate) fn random_key() -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
-    OsRng.fill_bytes(key.as_mut_slice());
+    fill_random(key.as_mut_slice());
     key
+}
+
+fn fill_random(bytes: &mut [u8]) {
+    // Without random bytes nothing may be sealed, and no system that the agent runs on refuses them.
+    SystemRandom::new().fill(bytes).expect("the operating system gives random bytes");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chacha20poly1305::aead::{AeadInPlace, KeyInit};
+    use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
+
+    /// Another implementation, under the same key, says that a sealed value is XChaCha20-Poly1305.
+    #[test]
+    fn what_is_sealed_is_opened_by_another_implementation_of_the_cipher() {
+        let keys = StoreKeys::from_data_key(&[7; 32]);
+        let other = XChaCha20Poly1305::new(Key::from_slice(keys.0.value.as_slice()));
+        for length in [0, 1, 63, 64, 65, 1_000, 70_000] {
+            let plain = vec![b'p'; length];
+            let sealed = keys.seal("t", b"key", &plain).unwrap();
+            let (body, tag) = sealed[HEAD..].split_at(length);
+            let (nonce, mut body) = (XNonce::from_slice(&sealed[5..HEAD]), body.to_vec());
+            other
+                .decrypt_in_place_detached(nonce, &associated("t", b"key"), &mut body, Tag::from_slice(tag))
+                .unwrap();
+            assert_eq!(body, plain);
+            assert_eq!(*keys.open("t", b"key", &sealed).unwrap(), plain);
+        }
+    }
+
+    #[test]
+    fn a_value_that_was_changed_moved_or_cut_does_not_open() {
+        let keys = StoreKeys::from_data_key(&[7; 32]);
+        let sealed = keys.seal("t", b"key", b"plain").unwrap();
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(keys.open("t", b"key", &changed).is_err(), "byte {at}");
+            assert!(keys.open("t", b"key", &sealed[..at]).is_err(), "cut at {at}");
+        }
+        assert!(keys.open("u", b"key", &sealed).is_err());
+        assert!(keys.open("t", b"kez", &sealed).is_err());
+    }
 }

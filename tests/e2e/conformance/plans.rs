@@ -151,6 +151,7 @@ fn posting(plan: &PostingPlan) -> Posting {
         state: PostingState::Claimed { at: noon() },
         attempts: 1,
         failures: 0,
+        counted: None,
         seen_at: noon(),
         updated_at: noon(),
     }

@@ -1,5 +1,5 @@
-//! Expensify's ceilings across processes. One process of the agent keeps them by itself; the demo starts several
-//! within a minute, and none can know what the one before has used.
+//! Expensify's ceilings across processes. The agent keeps them by itself, also over a restart; the demo starts several
+//! processes within a minute and waits between them, so that what is shown takes the time that it takes.
 
 use std::time::Duration;
 

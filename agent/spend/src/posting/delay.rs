@@ -2,6 +2,7 @@
 
 use super::PostingPolicy;
 use crate::Timestamp;
+use crate::now::Tick;
 use chrono::TimeDelta;
 
 /// Everything a transition depends on besides state and event.
@@ -9,6 +10,7 @@ pub(super) struct Moment<'a> {
     pub(super) policy: &'a PostingPolicy,
     pub(super) jitter: f64,
     pub(super) now: Timestamp,
+    pub(super) tick: &'a Tick,
 }
 
 impl Moment<'_> {
@@ -32,13 +34,17 @@ impl Moment<'_> {
     }
 
     /// While the ERP may still commit: look-ups at growing distance, one at the end of the window.
-    pub(super) fn before_settled(&self, cut_at: Timestamp) -> Timestamp {
+    pub(super) fn before_settled(&self, age: TimeDelta) -> Timestamp {
         let base = millis(self.policy.backoff_base).max(1);
-        let age = millis(self.now.signed_duration_since(cut_at));
-        let ceiling = age.clamp(base, millis(self.policy.backoff_max).max(base));
-        let end = later(cut_at, self.policy.settle_window);
+        let ceiling = millis(age).clamp(base, millis(self.policy.backoff_max).max(base));
         let next = self.spread(ceiling / 2, ceiling);
-        if end > self.now { next.min(end) } else { next }
+        let left = millis(self.policy.settle_window) - millis(age);
+        if left > 0 { next.min(later(self.now, TimeDelta::milliseconds(left))) } else { next }
+    }
+
+    /// Time that has certainly passed since a moment, however the wall clock was set meanwhile.
+    pub(super) fn since(&self, earlier: &Tick) -> TimeDelta {
+        self.tick.since(earlier)
     }
 
     fn spread(&self, floor: i64, ceiling: i64) -> Timestamp {

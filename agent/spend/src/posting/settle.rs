@@ -4,43 +4,56 @@ use super::delay::{Moment, later};
 use super::{ErpReceipt, LookUp, Posting, PostingState};
 use crate::Timestamp;
 use crate::finding::{Finding, FindingCode};
+use crate::now::Tick;
+use chrono::TimeDelta;
+
+/// What is known of a write whose outcome is not.
+pub(super) struct Doubt<'a> {
+    pub(super) cut_at: Timestamp,
+    pub(super) cut_tick: Option<&'a Tick>,
+    pub(super) empty_look_ups: &'a [Timestamp],
+    pub(super) empty_tick: Option<&'a Tick>,
+    pub(super) why: &'a str,
+}
 
 impl Posting {
-    /// Rows two and three of the outcome table.
+    /// Rows two and three of the outcome table. Both spans are measured by the clock that nobody can set.
     pub(super) fn settle(
         &self,
         found: LookUp,
         unique: bool,
-        cut_at: Timestamp,
-        empty_look_ups: &[Timestamp],
-        why: &str,
+        doubt: &Doubt<'_>,
         moment: &Moment<'_>,
     ) -> Posting {
-        let age = moment.now.signed_duration_since(cut_at);
+        // Without a reading the window begins now.
+        let cut = doubt.cut_tick.unwrap_or(moment.tick);
+        let age = moment.since(cut);
         let settled = age >= moment.policy.settle_window;
-        let stay = |empty_look_ups: Vec<Timestamp>, next_at| {
-            let why = why.to_owned();
-            let state = PostingState::InDoubt { cut_at, empty_look_ups, next_at, why };
+        let stay = |empty_look_ups: Vec<Timestamp>, empty_tick: Option<Tick>, next_at| {
+            let (cut_at, cut_tick) = (doubt.cut_at, Some(cut.clone()));
+            let why = doubt.why.to_owned();
+            let state = PostingState::InDoubt { cut_at, cut_tick, empty_look_ups, empty_tick, next_at, why };
             Posting { failures: 0, ..self.with_state(state) }
         };
         match found {
             LookUp::Complete { receipt } => self.posted(receipt, true, moment),
             // Within the window our own write may follow the document that is in its place.
-            LookUp::Different { .. } if !settled => stay(Vec::new(), moment.before_settled(cut_at)),
+            LookUp::Different { .. } if !settled => stay(Vec::new(), None, moment.before_settled(age)),
             LookUp::Different { receipt, differs } => {
                 self.held_with(vec![conflict(&receipt, &differs)], false, moment)
             }
             LookUp::Unfinished { .. } if settled => self.planned_anew(),
-            LookUp::Unfinished { .. } => stay(Vec::new(), moment.before_settled(cut_at)),
-            LookUp::Absent if !settled => stay(Vec::new(), moment.before_settled(cut_at)),
+            LookUp::Unfinished { .. } => stay(Vec::new(), None, moment.before_settled(age)),
+            LookUp::Absent if !settled => stay(Vec::new(), None, moment.before_settled(age)),
             LookUp::Absent => {
-                let empty = empty_look_ups_with(empty_look_ups, moment);
+                let (empty, tick) = doubt.empty_with(moment);
                 let one_is_enough = unique && moment.policy.settle_window.is_zero();
                 if empty.len() >= if one_is_enough { 1 } else { 2 } {
-                    return self.not_there(unique, why, moment);
+                    return self.not_there(unique, doubt.why, moment);
                 }
-                let from = empty.last().copied().unwrap_or(moment.now);
-                stay(empty, later(from, moment.policy.settle_interval))
+                let left = moment.policy.settle_interval.checked_sub(&moment.since(&tick));
+                let left = left.unwrap_or_default().max(TimeDelta::milliseconds(1));
+                stay(empty, Some(tick), later(moment.now, left))
             }
         }
     }
@@ -61,11 +74,19 @@ impl Posting {
     }
 }
 
-/// Look-ups that follow each other too closely count once.
-fn empty_look_ups_with(before: &[Timestamp], moment: &Moment<'_>) -> Vec<Timestamp> {
-    let interval = moment.policy.settle_interval;
-    let counts = before.last().is_none_or(|last| moment.now.signed_duration_since(*last) >= interval);
-    before.iter().copied().chain(counts.then_some(moment.now)).collect()
+impl Doubt<'_> {
+    /// The empty look-ups with this one. Look-ups that follow each other too closely count once.
+    fn empty_with(&self, moment: &Moment<'_>) -> (Vec<Timestamp>, Tick) {
+        match self.empty_tick {
+            None => (vec![moment.now], moment.tick.clone()),
+            Some(last) if moment.since(last) < moment.policy.settle_interval => {
+                (self.empty_look_ups.to_vec(), last.clone())
+            }
+            Some(_) => {
+                (self.empty_look_ups.iter().copied().chain([moment.now]).collect(), moment.tick.clone())
+            }
+        }
+    }
 }
 
 pub(super) fn conflict(receipt: &ErpReceipt, differs: &str) -> Finding {

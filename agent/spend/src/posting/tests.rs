@@ -3,6 +3,7 @@
 use super::*;
 use crate::finding::FindingCode;
 use crate::mapping::DocumentKind;
+use crate::now::Now;
 use crate::sample::{self, document, line, moment, rules};
 use chrono::TimeDelta;
 use proptest::prelude::*;
@@ -43,7 +44,7 @@ fn unfinished() -> LookUp {
 
 impl Posting {
     fn after(&self, event: Event, seconds: i64) -> Posting {
-        self.apply(event, &policy(), 1.0, moment(seconds)).unwrap()
+        self.apply(event, &policy(), 1.0, &moment(seconds).into()).unwrap()
     }
 
     fn after_all(&self, events: impl IntoIterator<Item = (i64, Event)>) -> Posting {
@@ -123,7 +124,7 @@ fn transient_failures_wait_longer_each_time_and_then_hold() {
         let due = posting.due_at().unwrap();
         assert_eq!(posting.next_action(moment(now)), NextAction::WaitUntil(due));
         assert_eq!(
-            posting.apply(Event::Claimed, &policy(), 1.0, moment(now)),
+            posting.apply(Event::Claimed, &policy(), 1.0, &moment(now).into()),
             Err(TransitionError::NotDue { at: due })
         );
         waits.push((due - moment(now)).num_seconds());
@@ -152,7 +153,7 @@ fn nothing_is_written_within_the_settle_window() {
     let mut look_ups = 0;
     while now < 121 {
         assert_eq!(
-            posting.apply(Event::Claimed, &policy(), 1.0, moment(now)),
+            posting.apply(Event::Claimed, &policy(), 1.0, &moment(now).into()),
             Err(illegal(&posting, "claimed"))
         );
         let due = posting.due_at().unwrap();
@@ -183,17 +184,58 @@ fn after_the_settle_window_two_empty_look_ups_apart_allow_a_new_attempt() {
     assert_eq!(second.after(Event::Claimed, 152).attempts, 2);
 }
 
+/// A moment by both clocks: the wall clock may be set, the other cannot.
+fn both(wall: i64, boot: &str, ticks: u64) -> Now {
+    Now { at: moment(wall), tick: Tick { epoch: boot.to_owned(), millis: ticks * 1000 } }
+}
+
+fn looked_up_at(posting: &Posting, now: &Now) -> Posting {
+    posting.apply(looked(LookUp::Absent, true), &policy(), 1.0, now).unwrap()
+}
+
+fn in_doubt_at(now: &Now) -> Posting {
+    claimed().apply(Event::PostAnswered(Err(failure(FailureClass::InDoubt))), &policy(), 1.0, now).unwrap()
+}
+
+#[test]
+fn setting_the_clock_neither_shortens_nor_stretches_the_settle_window() {
+    for stepped in [-86_400, 3_600] {
+        let lost = in_doubt_at(&both(0, "boot", 500));
+        let early = looked_up_at(&lost, &both(stepped + 60, "boot", 560));
+        let early = looked_up_at(&early, &both(stepped + 119, "boot", 619));
+        let PostingState::InDoubt { empty_look_ups, next_at, .. } = &early.state else { panic!() };
+        assert_eq!((empty_look_ups.len(), *next_at), (0, moment(stepped + 120)));
+        let first = looked_up_at(&early, &both(stepped + 120, "boot", 620));
+        let hasty = looked_up_at(&first, &both(stepped + 120 + 3600, "boot", 649));
+        assert!(matches!(hasty.state, PostingState::InDoubt { .. }), "the second look-up came too early");
+        assert_eq!(hasty.due_at(), Some(moment(stepped + 121 + 3600)));
+        let second = looked_up_at(&hasty, &both(stepped + 121, "boot", 650));
+        assert_eq!(second.state, PostingState::Planned);
+    }
+}
+
+#[test]
+fn after_a_reboot_the_settle_window_counts_from_the_reboot() {
+    let lost = in_doubt_at(&both(0, "boot-a", 90_000));
+    let early = looked_up_at(&lost, &both(7200, "boot-b", 30));
+    assert!(
+        matches!(&early.state, PostingState::InDoubt { empty_look_ups, .. } if empty_look_ups.is_empty())
+    );
+    let settled = looked_up_at(&looked_up_at(&early, &both(7290, "boot-b", 120)), &both(7320, "boot-b", 150));
+    assert_eq!(settled.state, PostingState::Planned);
+}
+
 #[test]
 fn without_uniqueness_the_new_attempt_is_left_to_a_person() {
     let empty = |policy: &PostingPolicy| {
         [121, 151].iter().fold(in_doubt(), |posting, seconds| {
-            posting.apply(looked(LookUp::Absent, false), policy, 1.0, moment(*seconds)).unwrap()
+            posting.apply(looked(LookUp::Absent, false), policy, 1.0, &moment(*seconds).into()).unwrap()
         })
     };
     let held = empty(&policy());
     assert_eq!(held.hold_codes(), [FindingCode::OutcomeUnknown]);
     assert!(matches!(&held.state, PostingState::Held(hold) if hold.in_doubt));
-    assert!(held.apply(Event::Superseded { by: "2".into() }, &policy(), 1.0, moment(200)).is_err());
+    assert!(held.apply(Event::Superseded { by: "2".into() }, &policy(), 1.0, &moment(200).into()).is_err());
     assert_eq!(held.after(Event::Replay, 200).next_action(moment(200)), NextAction::LookUpThenClaim);
     assert!(matches!(
         held.after(looked(complete(), false), 200).state,
@@ -206,8 +248,9 @@ fn without_uniqueness_the_new_attempt_is_left_to_a_person() {
 #[test]
 fn one_look_up_suffices_only_for_a_unique_erp_without_a_settle_window() {
     let instant = PostingPolicy { settle_window: TimeDelta::zero(), ..policy() };
-    let once =
-        |unique| in_doubt().apply(looked(LookUp::Absent, unique), &instant, 1.0, moment(6)).unwrap().state;
+    let once = |unique| {
+        in_doubt().apply(looked(LookUp::Absent, unique), &instant, 1.0, &moment(6).into()).unwrap().state
+    };
     assert_eq!(once(true), PostingState::Planned);
     assert!(matches!(once(false), PostingState::InDoubt { .. }));
 }
@@ -283,9 +326,9 @@ fn marking_the_source_is_retried_alone() {
 fn replaying_what_is_posted_resolves_to_the_same_document() {
     let posted = claimed().after(Event::PostAnswered(Ok(receipt())), 2);
     let same = Err(TransitionError::AlreadyPosted { receipt: receipt() });
-    assert_eq!(posted.apply(Event::Replay, &policy(), 1.0, moment(3)), same);
+    assert_eq!(posted.apply(Event::Replay, &policy(), 1.0, &moment(3).into()), same);
     let acknowledged = posted.after(Event::Acknowledged, 3);
-    assert_eq!(acknowledged.apply(Event::Replay, &policy(), 1.0, moment(4)), same);
+    assert_eq!(acknowledged.apply(Event::Replay, &policy(), 1.0, &moment(4).into()), same);
 }
 
 #[test]
@@ -295,7 +338,7 @@ fn a_held_record_is_planned_again_and_never_with_the_plan_of_another() {
     let held =
         Posting::held(planned.flow.clone(), planned.document.clone(), None, vec![finding.clone()], moment(0));
     assert_eq!((&held.key, held.total), (&planned.key, planned.total));
-    assert_eq!(held.apply(Event::Replay, &policy(), 1.0, moment(1)), Err(TransitionError::NoPlan));
+    assert_eq!(held.apply(Event::Replay, &policy(), 1.0, &moment(1).into()), Err(TransitionError::NoPlan));
     let plan = planned.plan.clone().unwrap();
     let replanned =
         held.after(Event::Replanned(Box::new(plan.clone()), Box::new(planned.document.clone())), 1);
@@ -305,12 +348,18 @@ fn a_held_record_is_planned_again_and_never_with_the_plan_of_another() {
     let other = PostingPlan { key: PostingKey::from("other"), ..plan.clone() };
     let foreign = Event::Replanned(Box::new(other), Box::new(planned.document.clone()));
     assert!(matches!(
-        held.apply(foreign, &policy(), 1.0, moment(1)),
+        held.apply(foreign, &policy(), 1.0, &moment(1).into()),
         Err(TransitionError::OtherPosting { .. })
     ));
     let again = Event::Replanned(Box::new(plan), Box::new(planned.document.clone()));
-    assert_eq!(in_doubt().apply(again, &policy(), 1.0, moment(6)), Err(illegal(&in_doubt(), "replanned")));
-    assert_eq!(held.apply(Event::Held(vec![]), &policy(), 1.0, moment(1)), Err(TransitionError::NoFindings));
+    assert_eq!(
+        in_doubt().apply(again, &policy(), 1.0, &moment(6).into()),
+        Err(illegal(&in_doubt(), "replanned"))
+    );
+    assert_eq!(
+        held.apply(Event::Held(vec![]), &policy(), 1.0, &moment(1).into()),
+        Err(TransitionError::NoFindings)
+    );
 }
 
 #[test]
@@ -331,7 +380,7 @@ fn planning_again_never_overrides_what_only_a_person_may_decide() {
     let empty = || looked(LookUp::Absent, false);
     let in_doubt = in_doubt().after_all([(121, empty()), (151, empty())]);
     assert_eq!(
-        in_doubt.apply(replanned(), &policy(), 1.0, moment(152)),
+        in_doubt.apply(replanned(), &policy(), 1.0, &moment(152).into()),
         Err(illegal(&in_doubt, "replanned"))
     );
     let still = in_doubt.after(Event::Held(vec![Finding::source_unreadable("gone")]), 153);
@@ -347,17 +396,24 @@ fn only_what_was_never_sent_or_waits_for_a_person_is_closed_or_superseded() {
         assert!(
             sample_posting()
                 .after(looked(different(), true), 1)
-                .apply(event(), &policy(), 1.0, moment(2))
+                .apply(event(), &policy(), 1.0, &moment(2).into())
                 .is_ok()
         );
         for begun in [claimed(), in_doubt(), claimed().after(Event::PostAnswered(Ok(receipt())), 2)] {
-            assert!(begun.apply(event(), &policy(), 1.0, moment(9)).is_err(), "{}", begun.state.name());
+            assert!(
+                begun.apply(event(), &policy(), 1.0, &moment(9).into()).is_err(),
+                "{}",
+                begun.state.name()
+            );
         }
         let waiting = claimed().after(Event::PostAnswered(Err(failure(FailureClass::NotSent))), 2);
-        assert_eq!(waiting.apply(event(), &policy(), 1.0, moment(9)), Err(TransitionError::WriteBegun));
+        assert_eq!(
+            waiting.apply(event(), &policy(), 1.0, &moment(9).into()),
+            Err(TransitionError::WriteBegun)
+        );
     }
     let own = Event::Superseded { by: sample_posting().revision };
-    assert!(sample_posting().apply(own, &policy(), 1.0, moment(1)).is_err());
+    assert!(sample_posting().apply(own, &policy(), 1.0, &moment(1).into()).is_err());
 }
 
 #[test]
@@ -377,7 +433,7 @@ fn delays_survive_absurd_policies() {
                 Event::LookUpFailed(failure(FailureClass::NotSent)),
                 Event::LookUpFailed(failure(FailureClass::Throttled { until: Timestamp::MIN_UTC })),
             ] {
-                assert!(in_doubt().apply(event, &absurd, jitter, now).unwrap().due_at().is_some());
+                assert!(in_doubt().apply(event, &absurd, jitter, &now.into()).unwrap().due_at().is_some());
             }
         }
     }
@@ -533,7 +589,7 @@ proptest! {
         for (step, seconds, jitter) in steps {
             now += TimeDelta::seconds(seconds);
             for event in step.events(&posting, now) {
-                let Ok(next) = posting.apply(event.clone(), &policy, jitter, now) else { continue };
+                let Ok(next) = posting.apply(event.clone(), &policy, jitter, &now.into()) else { continue };
                 observer.watch(&posting, &event, &policy, now);
                 check_transition(&posting, &event, &next, now)?;
                 posting = next;

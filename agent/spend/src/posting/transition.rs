@@ -2,6 +2,7 @@
 //! definite answer that nothing was written, or look-ups after the settle window that prove it as far as anybody can.
 
 use super::delay::Moment;
+use super::settle::Doubt;
 use super::settle::conflict;
 use super::{
     ErpReceipt, Event, Failure, FailureClass, Hold, LookUp, Posting, PostingPolicy, PostingState,
@@ -11,7 +12,9 @@ use crate::Timestamp;
 use crate::document::SpendDocument;
 use crate::finding::{Finding, FindingCode};
 use crate::ids::{PostingKey, Revision};
+use crate::now::Now;
 use crate::plan::PostingPlan;
+use chrono::TimeDelta;
 
 impl Posting {
     /// The posting after an event. `jitter` (0 to 1, drawn by the caller) spreads retries.
@@ -23,9 +26,9 @@ impl Posting {
         event: Event,
         policy: &PostingPolicy,
         jitter: f64,
-        now: Timestamp,
+        now: &Now,
     ) -> Result<Posting, TransitionError> {
-        let moment = Moment { policy, jitter, now };
+        let moment = Moment { policy, jitter, now: now.at, tick: &now.tick };
         let name = event.name();
         let mut next = match event {
             Event::Claimed => self.claim(&moment, name),
@@ -42,7 +45,7 @@ impl Posting {
             Event::Handled { note, by } => self.handle(note, by, &moment, name),
             Event::Superseded { by } => self.supersede(by, &moment, name),
         }?;
-        next.updated_at = now;
+        next.updated_at = now.at;
         Ok(next)
     }
 
@@ -98,8 +101,10 @@ impl Posting {
                 }
                 LookUp::Absent | LookUp::Unfinished { .. } => self.with_state(PostingState::Planned),
             }),
-            PostingState::InDoubt { cut_at, empty_look_ups, why, .. } => {
-                Ok(self.settle(found, unique, *cut_at, empty_look_ups, why, moment))
+            PostingState::InDoubt { cut_at, cut_tick, empty_look_ups, empty_tick, why, .. } => {
+                let (cut_tick, empty_tick) = (cut_tick.as_ref(), empty_tick.as_ref());
+                let doubt = Doubt { cut_at: *cut_at, cut_tick, empty_look_ups, empty_tick, why };
+                Ok(self.settle(found, unique, &doubt, moment))
             }
             PostingState::Held(hold) => Ok(match found {
                 LookUp::Complete { receipt } => self.posted(receipt, true, moment),
@@ -133,7 +138,7 @@ impl Posting {
                     self.failed_once_more(failure.message, moment)
                 }
             }),
-            PostingState::InDoubt { cut_at, empty_look_ups, why, .. } => {
+            PostingState::InDoubt { cut_at, cut_tick, empty_look_ups, empty_tick, why, .. } => {
                 let failures = self.failures.saturating_add(1);
                 let next_at = match failure.class {
                     FailureClass::Throttled { until } => moment.throttled(until),
@@ -145,7 +150,9 @@ impl Posting {
                 };
                 let state = PostingState::InDoubt {
                     cut_at: *cut_at,
+                    cut_tick: cut_tick.clone(),
                     empty_look_ups: empty_look_ups.clone(),
+                    empty_tick: empty_tick.clone(),
                     next_at,
                     why: why.clone(),
                 };
@@ -199,8 +206,10 @@ impl Posting {
             FailureClass::InDoubt | FailureClass::Unavailable => self.with_state(PostingState::InDoubt {
                 // Not from the claim: claims come in batches, and this request may have left long after its claim.
                 cut_at: moment.now,
+                cut_tick: Some(moment.tick.clone()),
                 empty_look_ups: Vec::new(),
-                next_at: moment.before_settled(moment.now),
+                empty_tick: None,
+                next_at: moment.before_settled(TimeDelta::zero()),
                 why: failure.message,
             }),
         }
@@ -211,7 +220,9 @@ impl Posting {
             PostingState::Claimed { .. } => Ok(self.with_state(PostingState::InDoubt {
                 // The process died at some moment between the claim and now; only now is certainly not too early.
                 cut_at: moment.now,
+                cut_tick: Some(moment.tick.clone()),
                 empty_look_ups: Vec::new(),
+                empty_tick: None,
                 next_at: moment.now,
                 why: "the agent stopped between the claim and its result".to_owned(),
             })),
@@ -366,14 +377,15 @@ impl Posting {
             PostingState::Planned | PostingState::Waiting { .. } | PostingState::Held(_) => {
                 Ok(self.planned_anew())
             }
-            PostingState::InDoubt { cut_at, empty_look_ups, why, .. } => {
-                Ok(self.with_state(PostingState::InDoubt {
+            PostingState::InDoubt { cut_at, cut_tick, empty_look_ups, empty_tick, why, .. } => Ok(self
+                .with_state(PostingState::InDoubt {
                     cut_at: *cut_at,
+                    cut_tick: cut_tick.clone(),
                     empty_look_ups: empty_look_ups.clone(),
+                    empty_tick: empty_tick.clone(),
                     next_at: moment.now,
                     why: why.clone(),
-                }))
-            }
+                })),
             PostingState::Claimed { .. }
             | PostingState::Posted { .. }
             | PostingState::Acknowledged { .. }

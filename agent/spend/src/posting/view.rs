@@ -82,6 +82,7 @@ impl Posting {
             state: PostingState::Planned,
             attempts: 0,
             failures: 0,
+            counted: None,
             seen_at: now,
             updated_at: now,
         }

@@ -305,3 +305,56 @@ async fn a_preview_shows_what_is_in_the_erp_and_unknown_to_the_log() {
     assert!(matches!(shown.lines[0].would, Would::AlreadyThere { .. }), "{:?}", shown.lines[0]);
     assert!(matches!(shown.lines[1].would, Would::Conflict { .. }), "{:?}", shown.lines[1]);
 }
+
+#[tokio::test]
+async fn a_run_that_was_agreed_to_books_exactly_what_the_preview_showed() {
+    let mut world = World::new();
+    world.report("A", 100);
+    world.report("B", 100);
+    // One that waits, of which the preview cannot say what the ERP holds.
+    world.report("W", 100);
+    world.faults.always(Call::Post, Fault::Fail(FailureClass::NotSent));
+    world.source.with("A", |record| record.gone = true);
+    world.source.with("B", |record| record.gone = true);
+    world.run().await;
+    assert_eq!(world.states("W"), ["waiting"]);
+    world.pass(60);
+    for id in ["A", "B"] {
+        world.source.with(id, |record| record.gone = false);
+    }
+    let mut looked_up = 0;
+    world.faults.script(move |_, call| {
+        looked_up += u32::from(call == Call::LookUp);
+        let third = call == Call::LookUp && looked_up == 3;
+        if third { Fault::Fail(FailureClass::Unavailable) } else { Fault::None }
+    });
+    let preview = world.flow().preview().await.unwrap().unwrap();
+    world.faults.clear();
+    assert_eq!(preview.totals().keys().map(|(would, _)| *would).collect::<Vec<_>>(), ["post", "unknown"]);
+    // Meanwhile one more is approved and one is edited.
+    world.report("C", 100);
+    world.source.edit("B", |document| set_amount(document, 900));
+    let report = world.flow().run_only("test", Some(preview.agreed())).await.unwrap();
+    assert_eq!((report.posted, report.left_out), (1, 2));
+    assert_eq!((world.states("A"), world.states("W")), (vec!["acknowledged"], vec!["waiting"]));
+    assert!(world.postings_of("B").is_empty() && world.postings_of("C").is_empty());
+    world.until_quiet().await;
+    assert_eq!(world.erp.documents().len(), 4);
+    assert_sound(&world, &[]);
+}
+
+#[tokio::test]
+async fn a_preview_shows_the_plan_that_waits_and_not_one_by_newer_rules() {
+    let mut world = World::new();
+    world.report("R1", 100);
+    world.faults.always(Call::Post, Fault::Fail(FailureClass::NotSent));
+    world.run().await;
+    world.faults.clear();
+    world.pass(60);
+    let travel = world.settings.rules.categories.get_mut("Travel").unwrap();
+    travel.account = "2100".to_owned();
+    let preview = world.flow().preview().await.unwrap().unwrap();
+    let report = world.flow().run_only("test", Some(preview.agreed())).await.unwrap();
+    assert_eq!((report.posted, report.left_out), (1, 0));
+    assert_sound(&world, &[]);
+}

@@ -27,6 +27,32 @@ async fn a_change_after_posting_is_held_exactly_once() {
 }
 
 #[tokio::test]
+async fn a_second_change_after_posting_takes_the_place_of_the_first_and_an_edit_back_ends_both() {
+    for marked in [true, false] {
+        let mut world = World::new();
+        world.report("R1", 100);
+        world.run().await;
+        for (cents, states) in [
+            (150, ["acknowledged", "held", ""]),
+            (160, ["acknowledged", "superseded", "held"]),
+            (150, ["acknowledged", "held", "superseded"]),
+            (100, ["acknowledged", "superseded", "superseded"]),
+        ] {
+            world.source.edit("R1", |document| set_amount(document, cents));
+            // Found by the check for changes, or because the mark was lost.
+            world.source.with("R1", |record| record.marked = marked);
+            world.pass(6 * 3600);
+            world.run().await;
+            let states: Vec<_> = states.into_iter().filter(|state| !state.is_empty()).collect();
+            assert_eq!(world.states("R1"), states, "{cents}, marked {marked}");
+        }
+        world.until_quiet().await;
+        assert_eq!(world.erp.books().writes, 1);
+        assert_sound(&world, &[]);
+    }
+}
+
+#[tokio::test]
 async fn a_change_of_a_record_whose_mark_was_lost_is_held_at_intake() {
     let mut world = World::new();
     world.report("R1", 100);
@@ -207,6 +233,50 @@ async fn the_limit_of_a_day_counts_a_claim_whose_answer_never_came() {
     world.pass(60);
     world.until_quiet().await;
     assert_eq!((world.states("A"), world.states("B")), (vec!["acknowledged"], vec!["held"]));
+}
+
+#[tokio::test]
+async fn the_limits_of_a_day_and_a_run_count_a_claim_that_is_made_again_once() {
+    let mut world = World::new();
+    world.settings.guard.max_per_day = [(Currency::USD, usd(250))].into();
+    world.settings.guard.max_per_run = [(Currency::USD, usd(250))].into();
+    world.settings.posting.backoff_base = chrono::TimeDelta::zero();
+    world.settings.posting.backoff_max = chrono::TimeDelta::zero();
+    world.report("A", 200);
+    for _ in 0..3 {
+        world.faults.always(Call::Post, Fault::Fail(FailureClass::NotSent));
+        world.run().await;
+        world.pass(5);
+    }
+    assert!(world.posting("A").attempts >= 3);
+    world.faults.clear();
+    world.report("B", 50);
+    world.report("C", 1);
+    world.run().await;
+    assert_eq!((world.states("A"), world.states("B")), (vec!["acknowledged"], vec!["acknowledged"]));
+    assert_eq!(world.states("C"), ["held"]);
+    assert_sound(&world, &["guard-rail"]);
+}
+
+#[tokio::test]
+async fn the_limit_of_a_day_does_not_begin_anew_when_the_clock_is_set_back() {
+    let mut world = World::new();
+    world.settings.guard.max_per_day = [(Currency::USD, usd(250))].into();
+    world.report("A", 200);
+    world.run().await;
+    world.clock.set_by(chrono::TimeDelta::hours(-12));
+    world.report("B", 51);
+    world.pass(60);
+    world.run().await;
+    assert_eq!(world.states("B"), ["held"]);
+    // After a real day the limit is free again, whatever the clock says.
+    world.report("C", 250);
+    world.clock.set_by(chrono::TimeDelta::hours(-48));
+    world.pass(24 * 3600);
+    world.report("C", 250);
+    world.run().await;
+    assert_eq!(world.states("C"), ["acknowledged"]);
+    assert_sound(&world, &["guard-rail"]);
 }
 
 #[tokio::test]

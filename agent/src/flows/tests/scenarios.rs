@@ -3,6 +3,8 @@
 use super::faults::{Call, Fault};
 use super::invariants::assert_sound;
 use super::world::{World, codes, moment, set_amount, usd};
+use crate::flows::RunError;
+use crate::store::StoreError;
 use chrono::TimeDelta;
 use spend::posting::{FailureClass, PostingState};
 
@@ -104,6 +106,24 @@ async fn an_absent_document_is_written_again_after_the_window_where_the_erp_refu
     }
     // The settle window, then two look-ups thirty seconds apart.
     assert!((150..=200).contains(&waited), "{waited} s");
+    assert_sound(&world, &[]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_forward_does_not_end_the_wait_for_a_late_commit() {
+    let mut world = World::new();
+    world.erp.books().unique = false;
+    world.settings.posting.rewrite_without_uniqueness = true;
+    world.report("R1", 100);
+    world.faults.once(Call::Post, Fault::Late(TimeDelta::seconds(110)));
+    world.run().await;
+    world.clock.set_by(TimeDelta::days(1));
+    for _ in 0..60 {
+        assert_eq!(world.erp.books().writes, 1, "no second write");
+        world.pass(5);
+        world.run().await;
+    }
+    assert_eq!(world.states("R1"), ["acknowledged"]);
     assert_sound(&world, &[]);
 }
 
@@ -342,10 +362,10 @@ async fn a_life_that_was_replaced_does_not_touch_what_its_successor_wrote() {
     let store = world.store().clone();
     let policy = world.settings.posting.clone();
     let posting = world.posting("R1");
-    let now = world.clock.now();
+    let now = world.clock.reading();
     world.faults.script(move |_, call| {
         if call == Call::LookUp && current.swap(false, Ordering::SeqCst) {
-            let claimed = posting.apply(spend::posting::Event::Claimed, &policy, 0.5, now).unwrap();
+            let claimed = posting.apply(spend::posting::Event::Claimed, &policy, 0.5, &now).unwrap();
             let mut batch = crate::store::Batch::new();
             batch.put_posting(claimed);
             store.commit_blocking(batch).unwrap();
@@ -355,6 +375,33 @@ async fn a_life_that_was_replaced_does_not_touch_what_its_successor_wrote() {
     });
     let _ = old.run("test").await;
     assert_eq!(world.states("R1"), ["claimed"]);
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_under_a_claim_or_an_answer_loses_and_doubles_nothing() {
+    for at in [Call::LookUp, Call::Post] {
+        let mut world = World::new();
+        world.report("R1", 100);
+        world.report("R2", 100);
+        let (store, mut fails) = (world.store().clone(), true);
+        world.faults.script(move |_, call| {
+            if call == at && std::mem::take(&mut fails) {
+                store.fail_next_commit(std::io::Error::other("Input/output error (os error 5)"));
+            }
+            Fault::None
+        });
+        let error = world.flow().run("test").await.unwrap_err();
+        assert!(matches!(&error, RunError::Store(StoreError::Poisoned { .. })), "{error:?}");
+        // The commit after the look-ups is the claim: without it nothing was written.
+        assert_eq!(world.erp.books().writes, if at == Call::LookUp { 0 } else { 2 });
+        assert!(world.source.marked().is_empty());
+        world.faults.clear();
+        world.reopen();
+        world.until_quiet().await;
+        assert_eq!(world.erp.books().writes, 2);
+        assert_eq!(world.source.marked().len(), 2);
+        assert_sound(&world, &[]);
+    }
 }
 
 #[tokio::test]

@@ -2,9 +2,9 @@
 //! prints its seed; `PURSER_SEED=<n>` replays one and prints its trace, `PURSER_SEEDS=<n>` sets how many are run.
 //!
 //! What is drawn once per seed: how likely each fault is, whether the ERP refuses duplicates, whether a rewrite
-//! without that rule is allowed, batch and page size. The agent's clock steps by an hour now and then, forwards and
-//! backwards, while the ERP's time goes on evenly; where rewriting without uniqueness is allowed the clock only steps
-//! backwards, because a step forwards shortens the settle window, and then nothing but the ERP's own rule is left.
+//! without that rule is allowed, batch and page size. The agent's wall clock is set by an hour now and then, forwards
+//! and backwards, while the ERP's time goes on evenly: that must not shorten the settle window, on which everything
+//! rests where rewriting without uniqueness is allowed. After a death the machine itself has sometimes started again.
 //!
 //! Density: about one new report, one run and a half and one edit a day, so that a thousand seeds stay below five
 //! minutes on two cores in a build without optimisation (sealing takes most of it).
@@ -98,6 +98,10 @@ async fn days(seed: u64, trace: &mut Vec<String>) -> Vec<String> {
         for _ in 0..rng.u32(1..3) {
             step_clock(&world, &temper, &mut rng, trace);
             let ended = world.run_or_die().await;
+            if matches!(ended, Ended::Died) && rng.bool() {
+                world.clock.reboot();
+                trace.push("the machine starts again".to_owned());
+            }
             trace.push(format!("day {day}: {}", told(&ended)));
             world.pass(*rng.choice(&[1, 7, 40, 150, 3600]).unwrap());
             if rng.u32(..4) == 0 {
@@ -166,15 +170,15 @@ fn step_clock(world: &World, temper: &Temper, rng: &mut Rng, trace: &mut Vec<Str
     if !temper.clock_steps || rng.u32(..15) != 0 {
         return;
     }
-    let forwards = rng.bool() && (temper.unique || !temper.rewrite);
+    let forwards = rng.bool();
     let ahead = world.clock.now() > world.time.now();
     // One hour off at most.
     let hours = if forwards && !ahead { 1 } else { -1 };
     if hours < 0 && world.clock.now() < world.time.now() {
         return;
     }
-    world.clock.advance(TimeDelta::hours(hours));
-    trace.push(format!("the clock steps by {hours} h"));
+    world.clock.set_by(TimeDelta::hours(hours));
+    trace.push(format!("the clock is set by {hours} h"));
 }
 
 fn script(world: &World, temper: &Temper, seed: u64) {

@@ -2,7 +2,19 @@
 
 mod chain;
 mod damage;
+mod disk;
 mod identity;
 mod pressure;
 mod roundtrip;
 mod samples;
+
+use crate::store::Store;
+use std::io;
+use std::sync::PoisonError;
+
+impl Store {
+    /// The disk answers the next commit so.
+    pub(crate) fn fail_next_commit(&self, error: io::Error) {
+        *self.engine().fails_next.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+}

@@ -55,6 +55,7 @@ pub(super) fn revision_of(n: u32, revision: u32) -> Posting {
         state: PostingState::Planned,
         attempts: 0,
         failures: 0,
+        counted: None,
         seen_at: at(i64::from(n)),
         updated_at: at(i64::from(n)),
     }

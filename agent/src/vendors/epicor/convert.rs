@@ -238,9 +238,7 @@ pub(super) fn compare_journal(
     }
     let surplus = there.iter().find(|(_, count)| **count > 0);
     let likeness = if let Some(((account, amount), _)) = surplus {
-        let amount = amount
-            .map_or_else(|| "an unreadable amount".to_owned(), |m| Money::new(m, plan.currency).to_string());
-        Likeness::Other(format!("a line on account `{account}` over {amount} that was not planned"))
+        Likeness::Other(surplus_words(account, *amount, plan.currency, lines))
     } else if missing.is_empty() {
         Likeness::Equal
     } else if posted {
@@ -249,6 +247,23 @@ pub(super) fn compare_journal(
         Likeness::Part(format!("{} of {} lines are missing", missing.len(), lines.len()))
     };
     (likeness, missing)
+}
+
+/// A line that was not planned. One of ours without its amount has a cause that only the settings can mend.
+fn surplus_words(account: &str, amount: Option<i64>, currency: Currency, lines: &[JournalLine]) -> String {
+    let planned = lines.iter().find(|line| line.account.as_str() == account).map(|line| line.amount);
+    match (amount, planned) {
+        (Some(0), Some(planned)) => format!(
+            "the amount of the line on account `{account}` did not arrive ({} instead of {planned}): this Kinetic counts \
+             other amount columns; choose them with `journal_amounts` in the settings of the connection, delete this \
+             journal and replay",
+            Money::zero(currency)
+        ),
+        (Some(minor), _) => {
+            format!("a line on account `{account}` over {} that was not planned", Money::new(minor, currency))
+        }
+        (None, _) => format!("a line on account `{account}` over an unreadable amount that was not planned"),
+    }
 }
 
 /// Compares an invoice with its plan: lines are written in order, so what is there must be the plan's beginning.

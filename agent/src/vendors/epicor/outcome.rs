@@ -274,6 +274,10 @@ fn classify(asked: Asked, answer: &Answer, body: &ErrorBody) -> (Kind, FailureCl
         // Nothing was done, and the lock will go.
         400 if body.says("locked") || body.says("in use by") => (Kind::Other, FailureClass::NotSent),
         401 => (Kind::Unauthorised, FailureClass::Unauthorised),
+        // The credential is good, only this may not be done with it: that belongs to the document, not to the connection.
+        403 if asked.effect == Effect::Write && !body.is_foreign() => {
+            (Kind::Forbidden, FailureClass::Rejected { findings: vec![forbidden(body)] })
+        }
         403 => (Kind::Forbidden, FailureClass::Unauthorised),
         404 if is("RecordNotFound") => (Kind::RecordMissing, refused()),
         // Not Kinetic's own words: a web server or a firewall that stands before it, for now.
@@ -356,6 +360,18 @@ fn finding(detail: &Detail) -> Finding {
         value: String::new(),
         message: detail.message.clone(),
         fix: fix_of(code).to_owned(),
+    }
+}
+
+fn forbidden(body: &ErrorBody) -> Finding {
+    Finding {
+        code: FindingCode::ErpRefused,
+        line: None,
+        field: "permission".to_owned(),
+        value: String::new(),
+        message: format!("Kinetic forbids the integration user to write this: {}", body.words()),
+        fix: "grant it in Kinetic (service security, access scope of the API key, company of the user), then replay"
+            .to_owned(),
     }
 }
 

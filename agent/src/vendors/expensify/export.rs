@@ -6,7 +6,7 @@ use super::outcome::{Fetched, Judge, unavailable, wait_out};
 use super::template::{self, ExportFile, Unusable};
 use super::wire::{Envelope, FileName};
 use super::{Expensify, time_until};
-use crate::vendors::http::{Answer, Call};
+use crate::vendors::http::{Answer, Call, without_secrets};
 use chrono::TimeDelta;
 use spend::posting::{Failure, FailureClass};
 use std::collections::BTreeSet;
@@ -92,7 +92,7 @@ impl Expensify {
     /// too, because the vendor words a refused job alike.
     pub(super) async fn job(&self, call: Call) -> Result<(Option<Envelope>, Answer), Failure> {
         let operation = call.operation;
-        let answer = self.transport.send(call).await?;
+        let answer = self.send(call).await?;
         let judge = self.judge(operation);
         match judge.job(&answer) {
             Ok(envelope) => {
@@ -103,6 +103,13 @@ impl Expensify {
         }
     }
 
+    /// Sends a call. A refusal under HTTP 200 passes the gate as data; it becomes words, and words may repeat the request.
+    async fn send(&self, call: Call) -> Result<Answer, Failure> {
+        let answer = self.transport.send(call).await?;
+        let refusal = Envelope::read(&answer.body).is_some_and(|envelope| !envelope.is_success());
+        Ok(if refusal { without_secrets(answer, &self.credential) } else { answer })
+    }
+
     async fn confirmed(&self, judge: Judge<'_>, failure: Failure) -> Failure {
         if matches!(failure.class, FailureClass::Throttled { .. }) {
             self.throttles.fetch_add(1, Ordering::Relaxed);
@@ -111,7 +118,7 @@ impl Expensify {
             return failure;
         }
         let Ok(call) = calls::policy_list(&self.credential, &self.base) else { return failure };
-        let Ok(answer) = self.transport.send(call).await else { return failure };
+        let Ok(answer) = self.send(call).await else { return failure };
         if self.judge("expensify.policy-list").job(&answer).is_err() {
             return failure;
         }
@@ -190,7 +197,7 @@ impl Expensify {
 
     async fn download(&self, file: &FileName) -> Result<(Fetched, Vec<u8>), Failure> {
         let call = calls::download(&self.credential, &self.base, file)?;
-        let answer = match self.transport.send(call).await {
+        let answer = match self.send(call).await {
             Ok(answer) => answer,
             Err(failure) => return wait_out(failure).map(|not_yet| (not_yet, Vec::new())),
         };

@@ -34,10 +34,8 @@ impl Judge<'_> {
     /// Judges an answer. `Some` is a successful envelope, `None` a successful body without one.
     pub(super) fn job(&self, answer: &Answer) -> Result<Option<Envelope>, Failure> {
         match Envelope::read(&answer.body) {
-            Some(envelope) => match envelope.code {
-                Some(200 | 207) => Ok(Some(envelope)),
-                _ => Err(self.refused(answer, &envelope)),
-            },
+            Some(envelope) if envelope.is_success() => Ok(Some(envelope)),
+            Some(envelope) => Err(self.refused(answer, &envelope)),
             None => self.bare(answer).map(|()| None),
         }
     }

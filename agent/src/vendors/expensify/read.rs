@@ -22,30 +22,38 @@ enum Wanted<'a> {
 }
 
 impl Expensify {
-    /// Unmarked reports approved within the days, at most `limit` of them.
+    /// Unmarked reports approved within the days, about `limit` of them.
+    ///
+    /// The vendor has no cursor, so when more is asked for than one export may hold, a full export is read again day
+    /// by day: otherwise ten thousand reports that wait for a person would hide all others.
     pub(super) async fn read_ready(&self, from: Date, to: Date, limit: u32) -> Result<SourcePage, Failure> {
-        let limit = limit.clamp(1, self.settings.page_limit);
+        let limit = limit.max(1);
+        let most = self.settings.page_limit;
         let mut answer = Gathered::default();
-        for (first, last) in calls::spans(from, to, MAX_SPAN_DAYS) {
-            let room = limit.saturating_sub(answer.len());
+        let mut spans: Vec<(Date, Date)> = calls::spans(from, to, MAX_SPAN_DAYS);
+        spans.reverse();
+        while let Some((first, last)) = spans.pop() {
+            let room = limit.saturating_sub(answer.len()).clamp(1, most);
             let (full, part) = self.ready_part(first, last, room).await?;
             // A full page of reports that are none of ours must not hide ours behind it.
-            let (full, part) = if full && part.is_empty() && room < self.settings.page_limit {
-                self.ready_part(first, last, self.settings.page_limit).await?
-            } else {
-                (full, part)
-            };
-            let useful = !part.is_empty();
-            answer.absorb(part);
-            if full && useful || answer.len() >= limit {
-                answer.more = true;
-                break;
+            let again = full && room < most && (part.is_empty() || limit > most);
+            let (full, part) = if again { self.ready_part(first, last, most).await? } else { (full, part) };
+            let divide = full && (part.is_empty() || limit > most);
+            if let Some((earlier, later)) = halves(first, last).filter(|_| divide) {
+                spans.extend([later, earlier]);
+                continue;
             }
-            if full {
+            answer.absorb(part);
+            if divide {
                 // Said as a record without an id: the run counts as incomplete, so the high-water mark stays.
                 answer.hide(format!(
-                    "the export of {first} to {last} is full of reports of other days; raise `page_limit`"
+                    "more than {most} reports without our mark are dated around {first}, which is all that one export may \
+                     hold: book or close those that are held, or narrow `policies` in the settings of the connection"
                 ));
+            }
+            if (full && !divide) || (answer.len() >= limit && !spans.is_empty()) {
+                answer.more = true;
+                break;
             }
         }
         Ok(answer.into_page())
@@ -138,6 +146,13 @@ impl Expensify {
         };
         state_fits && policy_fits && asked_for
     }
+}
+
+/// Two parts of a span of days; `None` for a single day.
+fn halves(first: Date, last: Date) -> Option<((Date, Date), (Date, Date))> {
+    let days = u64::try_from((last - first).num_days()).ok().filter(|days| *days > 0)?;
+    let middle = first.checked_add_days(chrono::Days::new((days - 1) / 2))?;
+    Some(((first, middle), (middle.succ_opt()?, last)))
 }
 
 /// What was read so far, each report once.

@@ -94,6 +94,11 @@ impl Envelope {
         Some(Self { code, message, fields })
     }
 
+    /// Whether the job was done, all of it or in part.
+    pub(super) fn is_success(&self) -> bool {
+        matches!(self.code, Some(200 | 207))
+    }
+
     /// The message, safe to show: short, on one line, and withheld when it may quote our own request.
     pub(super) fn words(&self) -> String {
         if self.message.contains("partnerUser") {

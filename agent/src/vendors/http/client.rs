@@ -1,6 +1,6 @@
 //! The HTTP client of one connection: trust, proxy, time-outs. The only place that builds one.
 
-use super::GateError;
+use super::{GateError, destination};
 use crate::secret::{Credential, Origin};
 use purser_proto::config::NetworkSettings;
 use reqwest::{Certificate, Client, ClientBuilder, Proxy, redirect};
@@ -26,10 +26,17 @@ pub fn install_crypto() {
 /// The clients of one gate.
 #[derive(Debug)]
 pub(super) struct Clients {
-    /// For everything else.
-    pub(super) outward: Client,
+    /// For everything else. Where plain HTTP to this machine is allowed it may be all that is used, so a machine
+    /// without any certificate authority is told so only when HTTPS is wanted.
+    outward: Result<Client, GateError>,
     /// For this machine's own addresses: never through a proxy, which would see plain HTTP and could not reach them.
-    pub(super) loopback: Option<Client>,
+    loopback: Option<Loopback>,
+}
+
+#[derive(Debug)]
+struct Loopback {
+    plain: Client,
+    https: Result<Client, GateError>,
 }
 
 impl Clients {
@@ -40,21 +47,34 @@ impl Clients {
     ) -> Result<Self, GateError> {
         install_crypto();
         let extra = extra_ca(network)?;
-        let build = |builder: ClientBuilder| {
-            builder.build().map_err(|error| GateError::Client(super::outcome::chain(&error.without_url())))
-        };
-        let outward = base(network, user_agent, &extra)?;
+        let trusting = || Ok(base(network, user_agent).tls_certs_merge(certificates(&extra)?));
         let outward = match proxy_setting(network)? {
-            ProxySetting::FromSystem => outward,
-            ProxySetting::None => outward.no_proxy(),
-            ProxySetting::Through(url) => outward.proxy(proxy(&url, network, proxy_credential)?),
+            ProxySetting::FromSystem => trusting()?,
+            ProxySetting::None => trusting()?.no_proxy(),
+            ProxySetting::Through(url) => trusting()?.proxy(proxy(&url, network, proxy_credential)?),
         };
-        let loopback = network
-            .allow_plain_loopback
-            .then(|| build(base(network, user_agent, &extra)?.no_proxy()))
-            .transpose()?;
-        Ok(Self { outward: build(outward)?, loopback })
+        let outward = build(outward);
+        if !network.allow_plain_loopback {
+            return Ok(Self { outward: Ok(outward?), loopback: None });
+        }
+        // Plain HTTP trusts nobody, and asking for the system's authorities fails where there are none.
+        let plain = build(base(network, user_agent).tls_certs_only(certificates(&extra)?).no_proxy())?;
+        let https = build(trusting()?.no_proxy());
+        Ok(Self { outward, loopback: Some(Loopback { plain, https }) })
     }
+
+    /// The client for an address that was checked.
+    pub(super) fn of(&self, url: &Url) -> Result<&Client, &GateError> {
+        match self.loopback.as_ref().filter(|_| destination::is_loopback(url)) {
+            Some(loopback) if url.scheme() == "http" => Ok(&loopback.plain),
+            Some(loopback) => loopback.https.as_ref(),
+            None => self.outward.as_ref(),
+        }
+    }
+}
+
+fn build(builder: ClientBuilder) -> Result<Client, GateError> {
+    builder.build().map_err(|error| GateError::Client(super::outcome::chain(&error.without_url())))
 }
 
 /// How the outside is reached.
@@ -139,24 +159,14 @@ pub(super) fn connect_timeout(network: &NetworkSettings) -> Duration {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that builds a client")]
-fn base(
-    network: &NetworkSettings,
-    user_agent: &str,
-    extra: &[CertificateDer<'static>],
-) -> Result<ClientBuilder, GateError> {
-    let extra = extra
-        .iter()
-        .map(|certificate| Certificate::from_der(certificate))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| GateError::Client(super::outcome::chain(&error)))?;
+fn base(network: &NetworkSettings, user_agent: &str) -> ClientBuilder {
     // `localhost` is this machine by decree: no resolver can lead it elsewhere.
     let here = [
         SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
         SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0),
     ];
-    Ok(Client::builder()
+    Client::builder()
         .tls_backend_rustls()
-        .tls_certs_merge(extra)
         .redirect(redirect::Policy::none())
         .referer(false)
         .retry(reqwest::retry::never())
@@ -165,7 +175,12 @@ fn base(
         .tcp_keepalive(KEEP_ALIVE)
         .gzip(true)
         .resolve_to_addrs("localhost", &here)
-        .user_agent(user_agent))
+        .user_agent(user_agent)
+}
+
+fn certificates(extra: &[CertificateDer<'static>]) -> Result<Vec<Certificate>, GateError> {
+    let read = extra.iter().map(|certificate| Certificate::from_der(certificate));
+    read.collect::<Result<_, _>>().map_err(|error| GateError::Client(super::outcome::chain(&error)))
 }
 
 fn proxy(url: &Url, network: &NetworkSettings, credential: Option<&Credential>) -> Result<Proxy, GateError> {

@@ -5,7 +5,7 @@ use super::destination::{self, Refusal};
 use super::outcome::Scene;
 use super::record::{Pending, capped};
 use super::retry::retry_after;
-use super::scrub::Scrub;
+use super::scrub::{LastScrub, Scrub};
 use super::{Answer, Body, Call, CallContext, CallLog, CallRecord, Pace};
 use crate::clock::Clock;
 use crate::secret::{Credential, Origin, SecretText};
@@ -79,7 +79,9 @@ pub enum GateError {
     #[error("network.proxy_secret: {0}; set it with `purser secrets set` for the proxy's origin")]
     ProxySecret(String),
     /// The client could not be built.
-    #[error("cannot prepare https: {0}")]
+    #[error(
+        "cannot prepare https: {0}; on a machine without certificate authorities install them (`ca-certificates`)"
+    )]
     Client(String),
 }
 
@@ -105,6 +107,7 @@ pub struct Gate {
     pace: Arc<Pace>,
     log: Arc<dyn CallLog>,
     clock: Clock,
+    scrub: LastScrub,
     stats: Mutex<GateStats>,
 }
 
@@ -151,7 +154,7 @@ impl Gate {
     ) -> Result<Self, GateError> {
         let clients =
             Clients::new(&settings.network, settings.proxy_credential.as_ref(), &settings.user_agent)?;
-        Ok(Self { settings, clients, pace, log, clock, stats: Mutex::default() })
+        Ok(Self { settings, clients, pace, log, clock, scrub: LastScrub::default(), stats: Mutex::default() })
     }
 
     /// Sends a call: checks the origin binding, waits for the pace of the credential, sends, reads the capped body,
@@ -185,7 +188,7 @@ impl Gate {
     pub(super) async fn send_told(&self, call: Call) -> (Result<Answer, Failure>, bool) {
         let mut pending = Pending::new(Arc::clone(&self.log), self.record_of(&call));
         let spelled = spelled_out(&call);
-        let scrub = Scrub::new(destination::secrets(&call), &spelled);
+        let scrub = self.scrub.serve(destination::secrets(&call), &spelled);
         let secret_answer = call.secret_answer;
         let operation = call.operation;
         let result = self.pass(call, &mut pending).await.map_err(|mut failed| {
@@ -253,8 +256,7 @@ impl Gate {
 
     /// Spells the request out. Called after the destination was checked.
     fn request(&self, call: &Call) -> Result<reqwest::RequestBuilder, String> {
-        let loopback = self.clients.loopback.as_ref().filter(|_| destination::is_loopback(&call.url));
-        let client = loopback.unwrap_or(&self.clients.outward);
+        let client = self.clients.of(&call.url).map_err(ToString::to_string)?;
         let mut headers = HeaderMap::new();
         for (name, value) in &call.headers {
             let name =
@@ -264,7 +266,7 @@ impl Gate {
         let request = client.request(call.method.clone(), call.url.clone()).timeout(self.timeout(call));
         let (kind, body) = match &call.body {
             Body::Empty => return Ok(request.headers(headers)),
-            Body::Json(text) => ("application/json", text.expose().expose_secret().to_owned()),
+            Body::Json(text) => ("application/json", spelled_text(text)),
             Body::Form(fields) => ("application/x-www-form-urlencoded", form(fields)),
         };
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(kind));
@@ -299,7 +301,7 @@ impl Gate {
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), value.redacted()))
                 .collect(),
-            request_body: capped(&readable(&call.body)),
+            request_body: capped(readable(&call.body)),
             status: None,
             answer_body: String::new(),
             duration_ms: 0,
@@ -344,7 +346,7 @@ fn complete(record: &mut CallRecord, result: &Result<Answer, Failed>, secret_ans
             record.answer_body = if secret_answer {
                 format!("[secret answer: {} bytes]", answer.body.len())
             } else {
-                capped(&scrub.clean(String::from_utf8_lossy(&answer.body)))
+                capped(scrub.clean(String::from_utf8_lossy(&answer.body)))
             };
         }
         Err(failed) => {
@@ -387,10 +389,20 @@ fn spelled_out(call: &Call) -> Vec<Zeroizing<String>> {
 }
 
 fn header_value(name: &HeaderName, value: &SecretText) -> Result<HeaderValue, String> {
-    let mut spelled = HeaderValue::from_str(value.expose().expose_secret())
-        .map_err(|_| format!("the value of header `{name}` holds a character that headers cannot carry"))?;
+    let wrong = |_| format!("the value of header `{name}` holds a character that headers cannot carry");
+    if let Some(plain) = value.as_plain() {
+        return HeaderValue::from_str(plain).map_err(wrong);
+    }
+    let mut spelled = HeaderValue::from_str(value.expose().expose_secret()).map_err(wrong)?;
     spelled.set_sensitive(value.secrets().next().is_some());
     Ok(spelled)
+}
+
+fn spelled_text(text: &SecretText) -> String {
+    match text.as_plain() {
+        Some(plain) => plain.to_owned(),
+        None => text.expose().expose_secret().to_owned(),
+    }
 }
 
 fn form(fields: &[(String, SecretText)]) -> String {
@@ -424,6 +436,9 @@ fn first_values(headers: &HeaderMap) -> BTreeMap<String, String> {
 }
 
 fn url_without_login(url: &url::Url) -> String {
+    if url.username().is_empty() && url.password().is_none() {
+        return url.as_str().to_owned();
+    }
     let mut url = url.clone();
     // Both fail only for URLs that cannot have a login at all.
     let _ = url.set_password(None);

@@ -13,6 +13,7 @@ mod pace;
 mod record;
 mod retry;
 mod scrub;
+mod send_log;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -23,6 +24,7 @@ pub use gate::{DEFAULT_MAX_BODY, Gate, GateError, GateSettings, GateStats};
 pub use pace::{Pace, PaceGuard, Paces};
 pub use record::{CallContext, CallLog, CallRecord, NoLog};
 pub use retry::{ReadRetries, retry_after, send_read, send_read_with};
+pub use scrub::without_secrets;
 pub use token::{Token, TokenCache};
 pub use transport::Transport;
 

@@ -6,12 +6,15 @@
 //! and each window is kept a little longer than the vendor's, so that no jitter smaller than the surplus can crowd
 //! two of our windows into one of theirs.
 
+use super::send_log::{Kept, SendLog};
 use crate::clock::Clock;
 use crate::secret::Credential;
+use crate::service::private_files;
 use chrono::TimeDelta;
 use rustls::crypto::ring;
 use spend::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -37,6 +40,8 @@ pub struct Pace {
     begun: tokio::sync::Mutex<VecDeque<Instant>>,
     closed: Mutex<Option<Instant>>,
     clock: Clock,
+    /// What the next process has to know.
+    log: Option<SendLog>,
 }
 
 /// A turn: one call may be under way as long as this lives.
@@ -48,12 +53,45 @@ pub struct PaceGuard {
 impl Pace {
     /// A pace of at most `calls` within each `(calls, span)` and of `concurrency` calls at a time (at least one).
     pub fn new(windows: &[(u32, Duration)], concurrency: usize, clock: Clock) -> Arc<Self> {
+        Self::made(with_surplus(windows), concurrency, clock, None)
+    }
+
+    /// A pace that goes on where an earlier process with the same `log` has ended. A log that cannot be used is left.
+    pub fn remembering(
+        windows: &[(u32, Duration)],
+        concurrency: usize,
+        clock: Clock,
+        log: &Path,
+    ) -> Arc<Self> {
+        let windows = with_surplus(windows);
+        let Some(most) = windows.iter().map(|window| window.calls).max() else {
+            return Self::made(windows, concurrency, clock, None);
+        };
+        let opened = SendLog::open(log, most, clock.now());
+        if let Err(error) = &opened {
+            tracing::warn!(%error, log = %log.display(), "the pace of an earlier process is not known");
+        }
+        Self::made(windows, concurrency, clock, opened.ok())
+    }
+
+    fn made(
+        windows: Vec<Window>,
+        concurrency: usize,
+        clock: Clock,
+        remembered: Option<(SendLog, Kept)>,
+    ) -> Arc<Self> {
+        let (log, kept) = remembered.unzip();
+        let kept = kept.unwrap_or_default();
+        let (here, now) = (Instant::now(), clock.now());
+        let ago = |at: Timestamp| here.checked_sub((now - at).to_std().unwrap_or_default()).unwrap_or(here);
+        let opens = kept.closed.map(|until| here + (until - now).to_std().unwrap_or_default());
         Arc::new(Self {
-            windows: with_surplus(windows),
+            windows,
             slots: Arc::new(Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS))),
-            begun: tokio::sync::Mutex::new(VecDeque::new()),
-            closed: Mutex::new(None),
+            begun: tokio::sync::Mutex::new(kept.begun.into_iter().map(ago).collect()),
+            closed: Mutex::new(opens),
             clock,
+            log,
         })
     }
 
@@ -89,6 +127,9 @@ impl Pace {
                 begun.pop_front();
             }
             begun.push_back(Instant::now());
+            if let Some(log) = &self.log {
+                log.begin(self.clock.now());
+            }
         }
         Ok(PaceGuard { _slot: slot })
     }
@@ -99,6 +140,10 @@ impl Pace {
         let opens = Instant::now() + wait;
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         *closed = Some(closed.map_or(opens, |before| before.max(opens)));
+        drop(closed);
+        if let Some(log) = &self.log {
+            log.close(until);
+        }
     }
 
     /// Until when it is closed, if it is.
@@ -148,6 +193,8 @@ pub struct Paces {
     clock: Clock,
     key: [u8; 32],
     paces: Mutex<BTreeMap<[u8; 32], Weak<Pace>>>,
+    /// Where send logs are kept.
+    folder: Option<PathBuf>,
 }
 
 impl Paces {
@@ -157,7 +204,19 @@ impl Paces {
         if ring::default_provider().secure_random.fill(&mut key).is_err() {
             tracing::warn!("no random bytes for the key of the pace registry");
         }
-        Self { clock, key, paces: Mutex::default() }
+        Self { clock, key, paces: Mutex::default(), folder: None }
+    }
+
+    /// Keeps send logs in a private folder, so that the next process goes on at the same pace.
+    #[must_use]
+    pub fn remembering(self, folder: PathBuf) -> Self {
+        match private_files::create_private_dir(&folder) {
+            Ok(()) => Self { folder: Some(folder), ..self },
+            Err(error) => {
+                tracing::warn!(%error, folder = %folder.display(), "paces are kept for this process only");
+                self
+            }
+        }
     }
 
     /// The pace of a credential; `windows` and `concurrency` count for the first who asks.
@@ -174,7 +233,13 @@ impl Paces {
             return pace;
         }
         paces.retain(|_, pace| pace.strong_count() > 0);
-        let pace = Pace::new(windows, concurrency, self.clock.clone());
+        let pace = match &self.folder {
+            Some(folder) => {
+                let log = folder.join(log_name(vendor, credential));
+                Pace::remembering(windows, concurrency, self.clock.clone(), &log)
+            }
+            None => Pace::new(windows, concurrency, self.clock.clone()),
+        };
         paces.insert(fingerprint, Arc::downgrade(&pace));
         pace
     }
@@ -192,4 +257,10 @@ impl Paces {
         }
         *hasher.finalize().as_bytes()
     }
+}
+
+/// By the name of the secret and never by its value, of which a file name must tell nothing.
+fn log_name(vendor: &str, credential: &Credential) -> String {
+    let hash = blake3::hash(format!("{vendor}\n{}", credential.name).as_bytes());
+    format!("{}.sends", &hash.to_hex()[..16])
 }

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use spend::ids::{ConnectionId, FlowId, PostingKey, RunId};
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -139,9 +140,10 @@ impl Drop for Pending {
 }
 
 /// A body as it is kept: at most [`BODY_CAP`] bytes, with a note of how much was cut.
-pub(super) fn capped(text: &str) -> String {
+pub(super) fn capped<'a>(text: impl Into<Cow<'a, str>>) -> String {
+    let text = text.into();
     if text.len() <= BODY_CAP {
-        return text.to_owned();
+        return text.into_owned();
     }
     let mut end = BODY_CAP;
     while !text.is_char_boundary(end) {

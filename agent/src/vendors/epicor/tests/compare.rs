@@ -41,6 +41,18 @@ fn journal_equals_its_plan_whatever_the_order_of_its_lines() {
     }
 }
 
+#[test]
+fn an_amount_that_did_not_arrive_names_the_setting() {
+    let plan = journal_plan();
+    let words = |account: &str| match compare_journal(&plan, &[entry(account, "0")], false).0 {
+        Likeness::Other(words) => words,
+        other => panic!("{other:?}"),
+    };
+    let empty = words("6100|00|200");
+    assert!(empty.contains("`journal_amounts`") && empty.contains("instead of 125.50"), "{empty}");
+    assert!(!words("9999|00|000").contains("journal_amounts"), "not a line of ours");
+}
+
 fn head() -> FoundHead {
     FoundHead {
         vendor_number: Some(123),

@@ -58,7 +58,8 @@ fn every_refusal_has_one_class() {
         (400, typed("BLException", "Group is locked by user mary"), Kind::Other, "not-sent"),
         (401, UNAUTHORIZED.to_owned(), Kind::Unauthorised, "unauthorised"),
         (401, String::new(), Kind::Unauthorised, "unauthorised"),
-        (403, typed("UnauthorizedAccessException", "scope"), Kind::Forbidden, "unauthorised"),
+        (403, typed("UnauthorizedAccessException", "scope"), Kind::Forbidden, "rejected"),
+        (403, "<html><title>Forbidden</title></html>".to_owned(), Kind::Forbidden, "unauthorised"),
         (404, typed("Ice.Common.RecordNotFoundException", "no record"), Kind::RecordMissing, "rejected"),
         (
             404,
@@ -79,6 +80,8 @@ fn every_refusal_has_one_class() {
     for (status, body, kind, class) in table {
         assert_eq!(judged(w, &answer(status, body.clone())), (kind, class), "{status} {body}");
     }
+    let forbidden = answer(403, typed("UnauthorizedAccessException", "scope"));
+    assert_eq!(judged(Effect::Read, &forbidden), (Kind::Forbidden, "unauthorised"));
     for status in [500, 503, 408] {
         assert_eq!(judged(Effect::Read, &answer(status, "")).1, "unavailable");
     }

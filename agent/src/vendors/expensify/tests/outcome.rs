@@ -2,6 +2,7 @@
 
 use super::super::outcome::{Fetched, Judge};
 use super::*;
+use crate::vendors::{SourceWindow, SpendSource};
 use chrono::TimeDelta;
 
 fn judge() -> Judge<'static> {
@@ -145,5 +146,20 @@ fn a_download_is_not_ready_in_many_ways() {
         (200, "rate-limited, says a comment in the file".to_owned(), "file"),
     ] {
         assert_eq!(fetched(status, &body), expected, "HTTP {status} {body}");
+    }
+}
+
+/// The canary of [`credential`] in the spellings of JSON and of a form.
+#[tokio::test(start_paused = true)]
+async fn what_a_refusal_under_http_200_repeats_of_the_credential_is_not_shown() {
+    let words = r#"Job of canary\"1 (canary%221) not authorized to read the policy"#;
+    for code in ["500", "410", "666", "401"] {
+        let body = format!(r#"{{"responseMessage":"{words}","responseCode":{code}}}"#);
+        let bodies = [("expensify.export", body.as_str()), ("expensify.policy-list", body.as_str())];
+        let (client, _) = client_always(Settings::default(), bodies);
+        let failure = client.read(&SourceWindow::Ids(vec!["R1".into()])).await.unwrap_err();
+        let said = format!("{failure:?}");
+        assert!(!said.contains("canary"), "{code}: {said}");
+        assert!(said.contains("[secret]") && said.contains("not authorized"), "{code}: {said}");
     }
 }

@@ -152,6 +152,27 @@ async fn a_page_full_of_reports_outside_the_window_does_not_hide_those_within() 
     assert_eq!(script.sent()[2].job["inputSettings"]["limit"], "10000");
 }
 
+#[tokio::test(start_paused = true)]
+async fn more_reports_than_one_export_may_hold_are_read_day_by_day() {
+    let settings = || Settings { page_limit: 2, ..Settings::default() };
+    let window = |limit| SourceWindow::Ready { from: day("2026-07-02"), to: day("2026-07-05"), limit };
+    let on = |id: &str, date: &str| reports(&[id], date);
+    let full = on("R1", "2026-07-02") + &on("R2", "2026-07-04");
+    let late = on("R2", "2026-07-04") + &on("R3", "2026-07-05");
+    let files = [full, on("R1", "2026-07-02"), late.clone(), on("R2", "2026-07-04"), late];
+    let answers = files.into_iter().flat_map(|file| [ok(NAME), ok(file)]);
+    let (client, script) = client(settings(), answers);
+    let page = client.read(&window(100)).await.unwrap();
+    assert_eq!((ids(&page), page.more), (vec!["R1", "R2", "R3"], false));
+    let spans: Vec<_> =
+        script.sent().iter().map(|sent| sent.job["inputSettings"]["filters"].clone()).collect();
+    let first_days: Vec<_> = spans.iter().filter_map(|filters| filters["approvedAfter"].as_str()).collect();
+    assert_eq!(first_days, ["2026-07-01", "2026-07-01", "2026-07-03", "2026-07-03", "2026-07-04"]);
+    // The last day is full as well, also of its neighbours: nobody knows what it hides.
+    let hidden = &page.unreadable[0];
+    assert!(hidden.source_id.is_none() && hidden.message.contains("2026-07-05"), "{hidden:?}");
+}
+
 /// Sheet item: Expensify 17
 #[tokio::test(start_paused = true)]
 async fn long_windows_are_read_in_spans_and_each_report_counts_once() {

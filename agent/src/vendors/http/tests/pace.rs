@@ -186,3 +186,33 @@ fn connections_with_the_same_credential_share_a_pace() {
     assert!(!Arc::ptr_eq(&first, &of("expensify", &other)));
     assert!(!format!("{paces:?}").contains("svc-purser"));
 }
+
+/// Two commands in quick succession are two processes with one budget.
+#[tokio::test(start_paused = true)]
+async fn the_next_process_goes_on_at_the_same_pace() {
+    let dir = tempfile::tempdir().unwrap();
+    let login = login("https://erp.example.test");
+    let clock = Clock::manual(noon());
+    let process = || {
+        let paces = Paces::new(clock.clone()).remembering(dir.path().join("paces"));
+        paces.for_credential("expensify", &login, &EXPENSIFY, 8)
+    };
+    let first = process();
+    for _ in 0..4 {
+        first.turn().await;
+    }
+    // It dies; three seconds later another one begins.
+    drop(first);
+    clock.advance(chrono::TimeDelta::seconds(3));
+    let (second, begin) = (process(), Instant::now());
+    second.turn().await;
+    assert_eq!(begin.elapsed(), Duration::ZERO, "the fifth call fits");
+    second.turn().await;
+    assert!(begin.elapsed() >= 7 * SECOND && begin.elapsed() <= 11 * SECOND, "{:?}", begin.elapsed());
+    second.closed_until(clock.now() + chrono::TimeDelta::seconds(40));
+    drop(second);
+    assert_eq!(process().opens_at(), Some(clock.now() + chrono::TimeDelta::seconds(40)));
+    let names: Vec<_> =
+        std::fs::read_dir(dir.path().join("paces")).unwrap().map(|f| f.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+}

@@ -114,3 +114,44 @@ fn an_authority_file_that_cannot_be_used_is_named_with_the_reason() {
     let rubbish = refusal(trusting(&file("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")));
     assert!(rubbish.contains("certificate 1 in it cannot be read"), "{rubbish}");
 }
+
+/// The test starts itself anew with an environment in which the system has no certificate authorities.
+#[test]
+fn plain_http_to_this_machine_needs_no_certificate_authorities() {
+    const MARK: &str = "PURSER_TEST_WITHOUT_AUTHORITIES";
+    // Elsewhere the authorities are not found by way of the environment.
+    if std::env::consts::OS != "linux" {
+        return;
+    }
+    if std::env::var_os(MARK).is_some() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        return runtime.block_on(without_authorities());
+    }
+    let name = "vendors::http::tests::tls::plain_http_to_this_machine_needs_no_certificate_authorities";
+    let nowhere = tempfile::tempdir().unwrap();
+    let itself = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(MARK, "1")
+        .env("SSL_CERT_FILE", nowhere.path().join("none.pem"))
+        .env("SSL_CERT_DIR", nowhere.path())
+        .output()
+        .unwrap();
+    let told =
+        String::from_utf8_lossy(&itself.stdout).into_owned() + &String::from_utf8_lossy(&itself.stderr);
+    assert!(itself.status.success() && told.contains("1 passed"), "{told}");
+}
+
+async fn without_authorities() {
+    let server = TestServer::start(|_, _| reply(200, &[], "hello")).await;
+    let (gate, _) = gate();
+    assert_eq!(gate.send(call(&server.url(), Effect::Read)).await.unwrap().body, b"hello");
+    for url in ["https://127.0.0.1:1/", "https://erp.example.test/"] {
+        let failure = gate.send(call(url, Effect::Write)).await.unwrap_err();
+        assert_eq!(failure.class, FailureClass::NotSent);
+        assert!(failure.message.contains("ca-certificates"), "{failure}");
+    }
+    let outside = NetworkSettings { allow_plain_loopback: false, ..plain() };
+    let (pace, clock) = (Pace::new(&[], 1, Clock::manual(noon())), Clock::manual(noon()));
+    let refused = Gate::new(settings(outside), pace, Arc::new(NoLog), clock).unwrap_err();
+    assert!(matches!(refused, GateError::Client(_)), "told at once where nothing else is possible");
+}
