@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use sandbox::crash::{self, CrashArgs};
 use sandbox::demo::{self, DemoOptions, Form};
-use sandbox::harness::{Admin, DocumentKind};
+use sandbox::harness::{Admin, DocumentKind, Route};
 use sandbox::serve::{self, ServeArgs};
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Play the demo: sandbox and real agent, two accidents, and the proof that nothing was doubled or lost.
+    /// Play the demo: sandbox and real agent, lost answers, a kill, and the proof that nothing was doubled or lost.
     #[command(
         after_help = "Exit code 0 only when nothing is doubled, lost, altered or leaked and all totals agree."
     )]
@@ -111,13 +111,16 @@ struct At {
 
 #[derive(Debug, clap::Args)]
 struct DemoArgs {
-    /// Reports, in all states; about nine of ten are approved.
+    /// Reports of each Expensify account and movements of card spend, in all states; about nine of ten are approved.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     reports: u32,
+    /// Only this flow; may be given several times. Default: all, side by side.
+    #[arg(long, value_enum)]
+    flow: Vec<Route>,
     /// Same seed, same reports.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What is written into the ERP.
+    /// What is written into the ERPs.
     #[arg(long, value_enum, default_value_t)]
     document: DocumentKind,
     /// Leave everything running at the end, until Ctrl-C.
@@ -171,6 +174,7 @@ async fn obey(verb: Verb) -> Result<ExitCode> {
                 keep: args.keep,
                 form: args.output,
                 document: args.document,
+                routes: chosen(&args.flow),
             };
             return Ok(if demo::run(options).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
@@ -192,6 +196,15 @@ async fn obey(verb: Verb) -> Result<ExitCode> {
         Verb::Reset(at) => show(&at, "POST", "reset", None).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Each flow once, in the order in which they are always shown.
+fn chosen(named: &[Route]) -> Vec<Route> {
+    let played = Route::PLAYED.iter().copied();
+    if named.is_empty() {
+        return played.collect();
+    }
+    Route::ALL.into_iter().filter(|route| named.contains(route)).collect()
 }
 
 async fn show(at: &At, method: &str, verb: &str, body: Option<&Value>) -> Result<()> {

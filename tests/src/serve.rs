@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::harness::{AgentConfig, BREX, DocumentKind, EPICOR, EXPENSIFY, Sandbox, SandboxOptions};
-use crate::sim::acumatica::{BRANCH, CLIENT_GUID};
+use crate::harness::{AgentConfig, DocumentKind, Route, Sandbox, SandboxOptions, System};
+use crate::sim::acumatica::BRANCH;
+use crate::world::World;
 
 /// A switch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -21,7 +22,7 @@ pub enum Switch {
 /// What is served.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServeArgs {
-    /// Reports, in all states; about nine of ten are approved.
+    /// Reports of each Expensify account, in all states; about nine of ten are approved.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub reports: u32,
     /// Same seed, same reports.
@@ -30,7 +31,8 @@ pub struct ServeArgs {
     /// Movements of card and cash spend in Brex; about eight of ten are ready to be booked.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub spend: u32,
-    /// Expensify on this port, Epicor, Acumatica and Brex on the next; otherwise free ones are taken.
+    /// Expensify on this port, Epicor, Acumatica, Brex and the second Expensify account on the next; otherwise free ones
+    /// are taken.
     #[arg(long, value_name = "PORT")]
     pub port_base: Option<u16>,
     /// HTTPS with an authority made for this run.
@@ -39,9 +41,12 @@ pub struct ServeArgs {
     /// Whether the ERPs refuse a second invoice with the same number of one vendor.
     #[arg(long, value_enum, default_value_t)]
     pub unique: Switch,
-    /// What the printed configuration has the flow write.
+    /// What the printed configuration has the flows write.
     #[arg(long, value_enum, default_value_t)]
     pub document: DocumentKind,
+    /// Only this flow in the printed configuration; may be given several times. Default: all.
+    #[arg(long, value_enum)]
+    pub flow: Vec<Route>,
     /// Also write the configuration (and with --https the authority beside it) to this file.
     #[arg(long, value_name = "FILE")]
     pub config_to: Option<PathBuf>,
@@ -62,8 +67,9 @@ pub async fn run(args: &ServeArgs) -> Result<()> {
     let folder =
         args.config_to.as_ref().and_then(|file| file.parent()).filter(|folder| *folder != Path::new(""));
     let kept = folder.map_or_else(std::env::current_dir, |folder| Ok(folder.to_path_buf()))?;
-    let config =
-        AgentConfig { ca_file: sandbox.write_ca(&kept)?, document: args.document, ..sandbox.agent_config() };
+    let routes = if args.flow.is_empty() { Route::PLAYED.to_vec() } else { args.flow.clone() };
+    let usual = sandbox.agent_config_for(&routes);
+    let config = AgentConfig { ca_file: sandbox.write_ca(&kept)?, document: args.document, ..usual };
     if let Some(file) = &args.config_to {
         std::fs::write(file, config.render()).with_context(|| format!("cannot write {}", file.display()))?;
     }
@@ -74,22 +80,8 @@ pub async fn run(args: &ServeArgs) -> Result<()> {
 }
 
 fn told(sandbox: &Sandbox, config: &AgentConfig, written: Option<&Path>) -> String {
-    let (expensify, epicor) = (sandbox.expensify.url(), sandbox.epicor.url());
-    let (brex, held) = (sandbox.brex.url(), sandbox.brex.state());
-    let ready = sandbox.world.reports_in(&["APPROVED", "REIMBURSED"]).count();
-    let mut text = format!(
-        "Expensify  {expensify}  {} reports, {ready} of them approved\n\
-         Epicor     {epicor}  companies {}; {} is posted to\n\
-         Acumatica  {}  tenant {}, branch {BRANCH}\n\
-         Brex       {brex}  {} accounting records, {} of them ready for export\n",
-        sandbox.world.reports.len(),
-        sandbox.world.companies.join(", "),
-        sandbox.company(),
-        sandbox.acumatica.url(),
-        sandbox.tenant(),
-        held["record_count"],
-        held["statuses"]["READY_FOR_EXPORT"],
-    );
+    let mut text: String =
+        System::ALL.into_iter().map(|system| format!("{}\n", introduction(sandbox, system))).collect();
     if let Some(file) = &config.ca_file {
         text.push_str(&format!("Authority  {}\n", file.display()));
     }
@@ -101,17 +93,10 @@ fn told(sandbox: &Sandbox, config: &AgentConfig, written: Option<&Path>) -> Stri
     text.push_str(
         "\n# Credentials, each bound to its system (PURSER_HOME or --home says where the agent lives)\n",
     );
-    text.push_str(&secret(EXPENSIFY, "expensify", &expensify, &sandbox.secrets.expensify()));
-    text.push_str(&secret(EPICOR, "epicor", &epicor, &sandbox.secrets.epicor()));
-    text.push_str("\n# Where a connection of one's own is to read Brex\n");
-    text.push_str(&secret(BREX, "brex", &brex, &sandbox.secrets.brex()));
-    text.push_str(&format!(
-        "\n# Acumatica: user {}, password {}, client {CLIENT_GUID}@{}, its secret {}\n",
-        sandbox.secrets.user,
-        sandbox.secrets.password,
-        sandbox.tenant(),
-        sandbox.secrets.acumatica_client_secret(),
-    ));
+    for system in Route::systems(&config.routes) {
+        text.push_str(&secret(sandbox, system));
+    }
+    let epicor = sandbox.epicor.url();
     text.push_str(&format!(
         "\n# What they hold, and how to make them stumble\n\
          sandbox state --url {epicor}\n\
@@ -121,8 +106,37 @@ fn told(sandbox: &Sandbox, config: &AgentConfig, written: Option<&Path>) -> Stri
     text
 }
 
-fn secret(name: &str, kind: &str, origin: &str, fields: &[(&str, &str)]) -> String {
+/// A system's address, and what it holds.
+fn introduction(sandbox: &Sandbox, system: System) -> String {
+    let url = sandbox.running(system).url();
+    let reports = |world: &World| {
+        let ready = world.reports_in(&["APPROVED", "REIMBURSED"]).count();
+        format!("{} reports, {ready} of them approved", world.reports.len())
+    };
+    match system {
+        System::Expensify => format!("Expensify  {url}  {}", reports(&sandbox.world)),
+        System::SecondExpensify => {
+            format!("           {url}  {}; a second account", reports(&sandbox.second_world))
+        }
+        System::Brex => {
+            let held = sandbox.brex.state();
+            let (all, ready) = (&held["record_count"], &held["statuses"]["READY_FOR_EXPORT"]);
+            format!("Brex       {url}  {all} accounting records, {ready} of them ready for export")
+        }
+        System::Epicor => {
+            let companies = sandbox.world.companies.join(", ");
+            format!("Epicor     {url}  companies {companies}; {} is posted to", sandbox.company())
+        }
+        System::Acumatica => {
+            format!("Acumatica  {url}  tenant {}, branch {BRANCH}", sandbox.tenant())
+        }
+    }
+}
+
+fn secret(sandbox: &Sandbox, system: System) -> String {
+    let fields = sandbox.secrets.of(system);
     let lines: String = fields.iter().map(|(field, value)| format!("{field}={value}\\n")).collect();
+    let (name, kind, origin) = (system.id(), system.kind(), sandbox.running(system).url());
     format!("printf '{lines}' | purser secrets set {name} --kind {kind} --origin {origin}\n")
 }
 
@@ -133,13 +147,16 @@ mod tests {
     #[tokio::test]
     async fn what_is_told_names_addresses_configuration_and_commands() {
         let sandbox = Sandbox::start(SandboxOptions::new(10)).await.unwrap();
-        let config = sandbox.agent_config();
+        let config = sandbox.agent_config_for(&Route::ALL);
         let text = told(&sandbox, &config, None);
         for part in [
             config.render().trim_end(),
             &sandbox.epicor.url(),
             &sandbox.acumatica.url(),
             "| purser secrets set expensify --kind expensify --origin http://127.0.0.1:",
+            "| purser secrets set expensify-second --kind expensify --origin http://127.0.0.1:",
+            "client_secret=sandbox-api-key\\nuser=PURSER_API\\npassword=sandbox-password\\n' | purser secrets set acumatica ",
+            "printf 'token=bxt_sandbox_example_test_0000000000000000\\n' | purser secrets set brex ",
             "printf 'user=PURSER_API\\npassword=sandbox-password\\napi_key=sandbox-api-key\\n' | ",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");

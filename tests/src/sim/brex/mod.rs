@@ -86,7 +86,11 @@ impl BrexSim {
 
     /// The same with spend as the options say.
     pub fn with_spend(world: &World, options: &SpendOptions, knobs: BrexKnobs, clock: SimClock) -> Self {
-        let spend = world.spend_with(options);
+        Self::with_movements(world, world.spend_with(options), knobs, clock)
+    }
+
+    /// The same with spend as it is given.
+    pub fn with_movements(world: &World, spend: Vec<WorldSpend>, knobs: BrexKnobs, clock: SimClock) -> Self {
         // Expense reports are another vendor's; a copy of them would only take room.
         let world = World { reports: Vec::new(), ..world.clone() };
         Self::new(Origin { world, spend, knobs }, clock)

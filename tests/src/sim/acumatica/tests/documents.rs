@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::faults::{FaultAction, FaultMatch, FaultRule};
+use crate::harness::Route;
 
 fn line(amount: &str) -> Value {
     json!({ "Account": "6100", "Subaccount": "10-200", "ExtendedCost": amount })
@@ -338,7 +339,8 @@ async fn the_judge_of_the_books_reads_bills_and_journals() {
     rig.journal(&sound_journal(journal)).await;
     let debit = json!({ "Type": "Debit Adj.", "VendorRef": "EXP-R3-0a1b" });
     rig.bill(&sound_bill(debit)).await;
-    let booked = crate::invariants::booked_documents(&rig.run.state(), TENANT).unwrap();
-    let seen: Vec<_> = booked.iter().map(|one| (one.report.as_str(), one.total, one.balanced)).collect();
+    let booked =
+        crate::invariants::booked_documents(&rig.run.state(), TENANT, Route::ExpensifyEpicor).unwrap();
+    let seen: Vec<_> = booked.iter().map(|one| (one.record.as_str(), one.total, one.balanced)).collect();
     assert_eq!(seen, [("R1", 12_550, true), ("R3", -12_550, true), ("R2", 12_550, true)]);
 }
