@@ -6,6 +6,7 @@ use spend::ids::{CompanyId, FlowId, GlAccount, LineId, PostingKey, SourceId};
 use spend::money::{Currency, Money};
 use spend::plan::{DocumentReference, JournalLine, PlannedDocument, PostingPlan, Stage};
 use spend::posting::{ErpReceipt, Posting, PostingState};
+use std::collections::BTreeMap;
 
 const EXPENSES: u32 = 5;
 
@@ -77,6 +78,7 @@ fn expense(n: u32, line: u32) -> SpendLine {
         id: LineId::new((u64::from(n) * 100 + u64::from(line) + 6_000_000_000_000).to_string()),
         date: Some(at(n).date_naive()),
         merchant: format!("Merchant {}", (n * 7 + line) % 1_301),
+        merchant_id: None,
         category: Some(
             ["Meals", "Travel", "Lodging", "Parking", "Office supplies"][(line - 1) as usize].to_owned(),
         ),
@@ -98,6 +100,7 @@ fn plan(document: &SpendDocument) -> PostingPlan {
         amount,
         description: description.to_owned(),
         project: None,
+        dimensions: BTreeMap::new(),
     };
     let mut lines: Vec<JournalLine> = document
         .lines

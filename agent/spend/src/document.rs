@@ -23,7 +23,8 @@ pub enum RecordKind {
 /// Whose spend it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
-    /// E-mail address, lower case; the key by which an employee is resolved.
+    /// E-mail address, lower case; the key by which an employee is resolved. Empty = nobody's (spend of the company);
+    /// that is a finding only where the rules need the owner.
     pub email: String,
     /// Display name, where the source tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,9 +55,13 @@ pub struct SpendLine {
     pub date: Option<Date>,
     /// Effective merchant.
     pub merchant: String,
+    /// The source's own id of the merchant, if it has one. It is outside the revision: the merchant's name is inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merchant_id: Option<String>,
     /// Category name; `None` = uncategorised.
     pub category: Option<String>,
-    /// The GL code the source attaches to the category, if any.
+    /// The GL code the source attaches to the category, if any: a natural account, or several segments joined by `|`
+    /// (`7500|00|D10`), of which tags and rules may replace all but the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category_code: Option<String>,
     /// Tags in level order.

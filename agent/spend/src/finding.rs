@@ -52,6 +52,12 @@ finding_codes! {
     TagMissing = "tag-missing", "required tag missing";
     /// A tag has no rule.
     TagUnmapped = "tag-unmapped", "tag without a mapping";
+    /// A dimension's value is not known.
+    DimensionUnknown = "dimension-unknown", "dimension value unknown";
+    /// A dimension's value is inactive or not effective.
+    DimensionInactive = "dimension-inactive", "dimension value inactive";
+    /// A project is divided by a dimension of which the line has no value.
+    DimensionMissing = "dimension-missing", "dimension without a value";
     /// The project is not known.
     ProjectUnknown = "project-unknown", "project unknown";
     /// The project is closed.
@@ -64,14 +70,24 @@ finding_codes! {
     VendorInactive = "vendor-inactive", "vendor inactive";
     /// The vendor is on pay hold.
     VendorPayHold = "vendor-pay-hold", "vendor on pay hold";
+    /// The invoice is to go to the merchant's vendor and there is no merchant.
+    MerchantMissing = "merchant-missing", "record without a merchant";
+    /// No vendor is surely the merchant.
+    MerchantUnmatched = "merchant-unmatched", "merchant without a sure vendor";
+    /// The lines of one record lead to different vendors.
+    MerchantsDiffer = "merchants-differ", "merchants of several vendors on one record";
+    /// A merchant was taken for a vendor because of its name; a note, never a hold.
+    MerchantMatched = "merchant-matched", "merchant matched by name";
     /// No fiscal period covers the date.
     PeriodMissing = "period-missing", "no fiscal period for the date";
     /// The fiscal period is closed.
     PeriodClosed = "period-closed", "fiscal period closed";
     /// The currency is not allowed for this flow.
     CurrencyRefused = "currency-refused", "currency not allowed";
-    /// An AP invoice would pay the owner what a company card paid.
-    PaidByCard = "paid-by-card", "card expense on an invoice to its owner";
+    /// An AP invoice would pay once more what a company card paid.
+    PaidByCard = "paid-by-card", "card expense on an invoice";
+    /// An invoice to a merchant would pay it what the owner has paid already.
+    OwedToOwner = "owed-to-owner", "owner's expense on an invoice to a merchant";
     /// Sum of lines and declared total differ.
     TotalMismatch = "total-mismatch", "lines do not add up to the total";
     /// Nothing to post.
@@ -120,16 +136,24 @@ impl FindingCode {
             | Self::SegmentInactive
             | Self::TagMissing
             | Self::TagUnmapped
+            | Self::DimensionUnknown
+            | Self::DimensionInactive
+            | Self::DimensionMissing
             | Self::ProjectUnknown
             | Self::ProjectClosed
             | Self::OwnerUnmapped
             | Self::VendorUnknown
             | Self::VendorInactive
             | Self::VendorPayHold
+            | Self::MerchantMissing
+            | Self::MerchantUnmatched
+            | Self::MerchantsDiffer
+            | Self::MerchantMatched
             | Self::PeriodMissing
             | Self::PeriodClosed
             | Self::CurrencyRefused
             | Self::PaidByCard
+            | Self::OwedToOwner
             | Self::TotalMismatch
             | Self::NothingToPost
             | Self::AmountInvalid

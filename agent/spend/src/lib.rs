@@ -6,6 +6,8 @@
 //! - [`document`]: a record from a spend system in its canonical form;
 //! - [`mod@reference`]: what the ERP knows (accounts, segments, vendors, employees, projects, periods);
 //! - [`mapping`]: the customer's rules from category and tag to account and dimension;
+//! - [`matching`]: which vendor a merchant is, by name;
+//! - [`mirror`]: which entries of a reference set differ between ERP and spend system;
 //! - [`validate`]: document + rules + reference data to a valid document, or every finding;
 //! - [`plan`]: a valid document to a posting plan with its hash and posting key;
 //! - [`posting`]: the state machine of one posting, with the outcome table;
@@ -22,6 +24,8 @@ pub mod finding;
 pub mod guard;
 pub mod ids;
 pub mod mapping;
+pub mod matching;
+pub mod mirror;
 pub mod money;
 pub mod now;
 pub mod plan;

@@ -84,6 +84,22 @@ pub struct CategoryRule {
     /// Values of other segments that this category fixes, by segment number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub segments: BTreeMap<u8, String>,
+    /// Values of dimensions that this category fixes, by the dimension's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dimensions: BTreeMap<String, String>,
+}
+
+/// Whom an AP invoice is made out to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum VendorFrom {
+    /// The vendor through which the owner of the record is paid.
+    #[default]
+    Owner,
+    /// The vendor that the merchant is: by `merchants`, by a person's earlier choice, or by likeness of names.
+    Merchant,
+    /// Always `default_vendor`, e.g. the bank of the card.
+    Fixed,
 }
 
 /// What a tag level fills.
@@ -94,6 +110,9 @@ pub enum TagTarget {
     Segment(u8),
     /// The project.
     Project,
+    /// The dimension of this name (lower case with hyphens: `project-task`, `cost-code`, `branch`, `department`,
+    /// `class`).
+    Dimension(String),
 }
 
 /// What to do with one tag level.
@@ -129,11 +148,22 @@ pub struct MappingRules {
     pub segment_count: u8,
     /// Segment values where neither category nor tag gives one, by segment number.
     pub default_segments: BTreeMap<u8, String>,
+    /// Dimension values where neither category nor tag gives one, by the dimension's name.
+    pub default_dimensions: BTreeMap<String, String>,
     /// What each tag level fills.
     pub tags: Vec<TagRule>,
     /// From e-mail address (lower case) to vendor, before the ERP's own employee record is asked.
     pub owners: BTreeMap<String, VendorCode>,
-    /// The vendor of owners found nowhere else; `None` = the document is held.
+    /// Whom an AP invoice is made out to. Default: `owner`.
+    pub vendor_from: VendorFrom,
+    /// With `vendor_from = "merchant"`: from the source's merchant id, or the merchant's name, to the vendor, before
+    /// names are compared.
+    pub merchants: BTreeMap<String, VendorCode>,
+    /// With `vendor_from = "merchant"`: how alike merchant and vendor must be, in thousandths, to be taken for the same
+    /// without asking a person. Default: 920.
+    pub match_threshold: u16,
+    /// The vendor of owners found nowhere else, or of records without a merchant, or of all records with
+    /// `vendor_from = "fixed"`; `None` = the document is held.
     pub default_vendor: Option<VendorCode>,
     /// The account that a journal is balanced with, for lines that the owner is owed (accrued expenses).
     pub offset_reimbursable: Option<String>,
@@ -151,12 +181,16 @@ pub struct MappingRules {
     pub closed_period: ClosedPeriod,
     /// Currencies that may be posted; empty = all.
     pub currencies: Vec<String>,
-    /// Put lines that a company card paid on an AP invoice too, because its vendor is the bank of the card. Default: no,
-    /// the document is held, for the owner would be paid what the owner never paid.
+    /// Put lines that a company card paid on an AP invoice too. Say so where the vendor is the bank of the card
+    /// (`vendor_from = "fixed"`), or where invoices of merchants are settled against the card in the ERP
+    /// (`vendor_from = "merchant"`). Default: no, the document is held, for it would be paid once more.
     pub card_lines_on_invoice: bool,
     /// A difference between the lines and the source's declared total holds the document. Default: no, it is noted.
     pub strict_total: bool,
 }
+
+/// How alike a merchant and a vendor must be, in thousandths, unless the flow says otherwise.
+pub const DEFAULT_MATCH_THRESHOLD: u16 = 920;
 
 fn yes() -> bool {
     true
@@ -170,8 +204,12 @@ impl Default for MappingRules {
             default_category: None,
             segment_count: 3,
             default_segments: BTreeMap::new(),
+            default_dimensions: BTreeMap::new(),
             tags: Vec::new(),
             owners: BTreeMap::new(),
+            vendor_from: VendorFrom::default(),
+            merchants: BTreeMap::new(),
+            match_threshold: DEFAULT_MATCH_THRESHOLD,
             default_vendor: None,
             offset_reimbursable: None,
             offset_card: None,

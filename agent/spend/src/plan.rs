@@ -6,6 +6,7 @@ use crate::ids::{CompanyId, FlowId, GlAccount, PostingKey, ProjectCode, Revision
 use crate::mapping::DocumentKind;
 use crate::money::{Currency, Money, MoneyError};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 mod build;
 
@@ -113,6 +114,9 @@ pub struct JournalLine {
     /// Project, where a tag names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectCode>,
+    /// Dimensions beside account and project, by name (`project-task`, `cost-code`, `branch`, ...).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dimensions: BTreeMap<String, String>,
 }
 
 /// One line of an AP invoice.
@@ -127,6 +131,9 @@ pub struct InvoiceLine {
     /// Project, where a tag names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectCode>,
+    /// Dimensions beside account and project, by name (`project-task`, `cost-code`, `branch`, ...).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dimensions: BTreeMap<String, String>,
 }
 
 /// The document to write.

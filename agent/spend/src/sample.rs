@@ -35,6 +35,7 @@ pub(crate) fn line(id: &str, category: &str, cents: i64) -> SpendLine {
         id: LineId::from(id),
         date: Some(day("2026-01-10")),
         merchant: "Acme Air".to_owned(),
+        merchant_id: None,
         category: (!category.is_empty()).then(|| category.to_owned()),
         category_code: None,
         tags: vec![Tag { level: 1, value: "200".to_owned(), code: None }],
@@ -73,7 +74,11 @@ pub(crate) fn document(lines: Vec<SpendLine>) -> SpendDocument {
 }
 
 pub(crate) fn rules() -> MappingRules {
-    let rule = |account: &str| CategoryRule { account: account.to_owned(), segments: BTreeMap::new() };
+    let rule = |account: &str| CategoryRule {
+        account: account.to_owned(),
+        segments: BTreeMap::new(),
+        dimensions: BTreeMap::new(),
+    };
     let tag = |level, target| TagRule {
         level,
         target,
@@ -162,6 +167,7 @@ pub(crate) fn reference() -> ReferenceData {
         .into(),
         projects: [(ProjectCode::from("P1"), project(true)), (ProjectCode::from("P2"), project(false))]
             .into(),
+        dimensions: BTreeMap::new(),
         periods: Some(vec![
             period(1, "2026-01-01", "2026-01-31", false),
             period(2, "2026-02-01", "2026-02-28", true),

@@ -2,16 +2,20 @@
 //! nothing of it is posted.
 
 use crate::Date;
-use crate::document::{SpendDocument, SpendLine};
+use crate::document::{RecordKind, SpendDocument, SpendLine};
 use crate::finding::{Finding, FindingCode};
 use crate::ids::{GlAccount, LineId, ProjectCode, Revision, SourceId, VendorCode};
-use crate::mapping::{DocumentKind, LineMode, LineSelection, MappingRules, PostingDate};
+use crate::mapping::{DocumentKind, LineMode, LineSelection, MappingRules, PostingDate, VendorFrom};
+use crate::matching::Merchants;
 use crate::money::{Currency, Money};
 use crate::plan::PlanContext;
 use crate::reference::ReferenceData;
+use std::collections::BTreeMap;
 
 mod accounts;
 mod dates;
+mod dimensions;
+mod merchants;
 mod owners;
 mod tags;
 
@@ -22,6 +26,7 @@ pub struct ValidLine {
     pub(crate) date: Option<Date>,
     pub(crate) account: GlAccount,
     pub(crate) project: Option<ProjectCode>,
+    pub(crate) dimensions: BTreeMap<String, String>,
     pub(crate) amount: Money,
     pub(crate) merchant: String,
     pub(crate) category: String,
@@ -48,6 +53,11 @@ impl ValidLine {
     /// Project it is booked to.
     pub fn project(&self) -> Option<&ProjectCode> {
         self.project.as_ref()
+    }
+
+    /// Dimensions beside account and project, by name.
+    pub fn dimensions(&self) -> &BTreeMap<String, String> {
+        &self.dimensions
     }
 
     /// Whether it is the tax part of its line.
@@ -126,23 +136,44 @@ struct Check<'a> {
     document: &'a SpendDocument,
     rules: &'a MappingRules,
     reference: &'a ReferenceData,
+    merchants: &'a Merchants,
     /// Posting date, once known; date-dependent checks are left out without it.
     date: Option<Date>,
     findings: Vec<Finding>,
     notes: Vec<Finding>,
 }
 
-/// Checks a document against rules and reference data.
+/// Checks a document against rules and reference data, with merchants compared as they are and no person's choices.
+/// To check many documents, or with choices, use [`validate_with`].
 ///
 /// # Errors
-/// Every finding that stops the document, not just the first.
+/// As [`validate_with`].
 pub fn validate(
     document: &SpendDocument,
     rules: &MappingRules,
     reference: &ReferenceData,
     context: &PlanContext,
 ) -> Result<ValidatedDocument, Vec<Finding>> {
-    let mut check = Check { document, rules, reference, date: None, findings: Vec::new(), notes: Vec::new() };
+    let merchants = match rules.vendor_from {
+        VendorFrom::Merchant => Merchants::new(&reference.vendors, BTreeMap::new()),
+        VendorFrom::Owner | VendorFrom::Fixed => Merchants::default(),
+    };
+    validate_with(document, rules, reference, context, &merchants)
+}
+
+/// Checks a document against rules, reference data and what is known of merchants.
+///
+/// # Errors
+/// Every finding that stops the document, not just the first.
+pub fn validate_with(
+    document: &SpendDocument,
+    rules: &MappingRules,
+    reference: &ReferenceData,
+    context: &PlanContext,
+    merchants: &Merchants,
+) -> Result<ValidatedDocument, Vec<Finding>> {
+    let (findings, notes) = (Vec::new(), Vec::new());
+    let mut check = Check { document, rules, reference, merchants, date: None, findings, notes };
     check.identity();
     check.currency();
     check.declared_total();
@@ -158,11 +189,11 @@ pub fn validate(
     let total = check.total(&lines);
     let (vendor, offsets) = match context.kind {
         DocumentKind::ApInvoice => {
-            check.paid_by_card(&selected);
+            check.already_paid(&selected);
             if total.is_zero() && !lines.is_empty() && check.findings.is_empty() {
                 check.findings.push(nothing_to_post("the lines of the invoice add up to zero"));
             }
-            (check.vendor(), Offsets::default())
+            (check.vendor(&selected), Offsets::default())
         }
         DocumentKind::Journal => (None, check.offsets(&selected)),
     };
@@ -315,27 +346,34 @@ impl<'a> Check<'a> {
     fn line(&mut self, line: &SpendLine) -> Vec<ValidLine> {
         let project = self.project(line);
         let account = self.account(line);
-        let part = |account: GlAccount, project: Option<ProjectCode>, amount: Money, tax: bool| ValidLine {
-            id: line.id.clone(),
-            date: line.date,
-            account,
-            project,
-            amount,
-            merchant: line.merchant.clone(),
-            category: line.category.clone().unwrap_or_default(),
-            reimbursable: line.reimbursable,
-            tax,
+        let dimensions = self.dimensions(line, project.as_ref());
+        let part = |account: GlAccount, of: (Option<ProjectCode>, BTreeMap<String, String>), amount, tax| {
+            ValidLine {
+                id: line.id.clone(),
+                date: line.date,
+                account,
+                project: of.0,
+                dimensions: of.1,
+                amount,
+                merchant: line.merchant.clone(),
+                category: line.category.clone().unwrap_or_default(),
+                reimbursable: line.reimbursable,
+                tax,
+            }
         };
         let tax = line.tax.filter(|tax| !tax.is_zero());
         let (Some(tax_account), Some(tax)) = (self.rules.tax_account.as_deref(), tax) else {
-            return account.map(|account| part(account, project, line.amount, false)).into_iter().collect();
+            let whole = account.map(|account| part(account, (project, dimensions), line.amount, false));
+            return whole.into_iter().collect();
         };
         let tax_account = self.tax_account(line, tax_account);
         // Both fit: the tax was found to lie within the amount.
         let net = line.amount.minus(tax).unwrap_or(line.amount);
         let mut parts = Vec::new();
-        parts.extend(account.filter(|_| !net.is_zero()).map(|account| part(account, project, net, false)));
-        parts.extend(tax_account.map(|account| part(account, None, tax, true)));
+        let of = (project, dimensions);
+        parts.extend(account.filter(|_| !net.is_zero()).map(|account| part(account, of, net, false)));
+        // Tax is no cost of a project, nor of what divides it.
+        parts.extend(tax_account.map(|account| part(account, (None, BTreeMap::new()), tax, true)));
         parts
     }
 
@@ -354,21 +392,43 @@ impl<'a> Check<'a> {
         })
     }
 
-    fn paid_by_card(&mut self, selected: &[&SpendLine]) {
-        if self.rules.card_lines_on_invoice {
+    /// What was paid already must not be paid once more, nor to somebody else.
+    fn already_paid(&mut self, selected: &[&SpendLine]) {
+        let vendor_from = self.rules.vendor_from;
+        // The lines of a bill are owed to the vendor; no card and no owner has paid them.
+        if self.document.kind == RecordKind::Bill && vendor_from != VendorFrom::Owner {
             return;
         }
-        for line in selected.iter().filter(|line| !line.reimbursable) {
-            self.finding(
-                FindingCode::PaidByCard,
-                Some(&line.id),
-                "reimbursable",
-                "no",
-                format!("{} was paid by company card, and the invoice would pay it to the owner again", line.amount),
-                "set flow.mapping.select to \"reimbursable\" in purser.toml (and book card lines by a journal flow), \
-                 or flow.mapping.card_lines_on_invoice where the vendor is the bank of the card"
-                    .to_owned(),
-            );
+        let whom = match vendor_from {
+            VendorFrom::Owner => "the owner",
+            VendorFrom::Merchant => "the merchant",
+            VendorFrom::Fixed => "the vendor",
+        };
+        for line in selected {
+            if !line.reimbursable && !self.rules.card_lines_on_invoice {
+                self.finding(
+                    FindingCode::PaidByCard,
+                    Some(&line.id),
+                    "reimbursable",
+                    "no",
+                    format!("{} was paid by company card, and the invoice would pay it to {whom} again", line.amount),
+                    "set flow.mapping.select to \"reimbursable\" in purser.toml (and book card lines by a journal flow), \
+                     or flow.mapping.card_lines_on_invoice where the vendor is the bank of the card or such invoices \
+                     are settled against the card"
+                        .to_owned(),
+                );
+            } else if line.reimbursable && vendor_from == VendorFrom::Merchant {
+                self.finding(
+                    FindingCode::OwedToOwner,
+                    Some(&line.id),
+                    "reimbursable",
+                    "yes",
+                    format!("{} is owed to the owner, and the invoice would pay it to the merchant", line.amount),
+                    "set flow.mapping.select to \"non-reimbursable\" in purser.toml, and book what owners are owed by a \
+                     flow with vendor_from = \"owner\""
+                        .to_owned(),
+                );
+            }
         }
     }
 }

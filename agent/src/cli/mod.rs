@@ -14,6 +14,7 @@ pub mod documents;
 pub mod errand;
 pub mod explain;
 pub mod flows;
+pub mod merchants;
 pub mod output;
 pub mod preview;
 pub mod proof;
@@ -117,9 +118,12 @@ pub enum Verb {
     /// List, preview, run, pause and resume flows.
     #[command(subcommand, arg_required_else_help = true)]
     Flows(flows::FlowsVerb),
-    /// List and show records, replay what is held, close what was dealt with by hand.
+    /// List and show records, replay what is held, say which vendor a merchant is, close what was dealt with by hand.
     #[command(subcommand, arg_required_else_help = true)]
     Records(records::RecordsVerb),
+    /// List and forget which vendor a merchant is, as people chose.
+    #[command(subcommand, arg_required_else_help = true)]
+    Merchants(merchants::MerchantsVerb),
     /// Show, verify and export the audit trail.
     #[command(subcommand, arg_required_else_help = true)]
     Audit(audit::AuditVerb),
@@ -171,6 +175,7 @@ fn dispatch(global: &Global, verb: Verb) -> anyhow::Result<Exit> {
         Verb::Connections(verb) => connections::run(global, &verb),
         Verb::Flows(verb) => flows::run(global, &verb),
         Verb::Records(verb) => records::run(global, &verb),
+        Verb::Merchants(verb) => merchants::run(global, &verb),
         Verb::Audit(verb) => audit::run(global, &verb),
         Verb::Explain { code } => explain::run(global, code.as_deref()),
         Verb::Proof(args) => proof::run(global, &args),

@@ -75,7 +75,7 @@ pub fn print(flow: &FlowId, preview: &Preview, all: bool) {
             output::cell(line.approved.map_or("-".to_owned(), |day| day.to_string())),
             output::right(line.total.to_decimal()),
             output::cell(line.total.currency.code()),
-            output::cell(words(&line.would)),
+            output::cell(with_notes(line)),
         ]);
     }
     if !table.is_empty() {
@@ -125,6 +125,11 @@ fn heading(would: &str) -> &str {
         "in-progress" => "under way",
         other => other,
     }
+}
+
+fn with_notes(line: &PreviewLine) -> String {
+    let notes: String = line.notes.iter().map(|note| format!("\nnote: {}", note.message)).collect();
+    words(&line.would) + &notes
 }
 
 fn words(would: &Would) -> String {

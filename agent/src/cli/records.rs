@@ -12,7 +12,7 @@ use crate::store::{PostingFilter, PostingSummary, Store};
 use anyhow::Result;
 use serde::Serialize;
 use spend::Date;
-use spend::ids::{FlowId, PostingKey};
+use spend::ids::{FlowId, PostingKey, VendorCode};
 use spend::money::{Currency, Money};
 use std::collections::BTreeMap;
 
@@ -51,6 +51,25 @@ Examples:
 
 The next run of the flow books what was planned. Exit code 4: something still waits.")]
     Replay(ReplayArgs),
+    /// Say which vendor the merchant of a record is. It is remembered for this merchant and used for all its later
+    /// records; the record itself is planned again at once.
+    #[command(after_help = "\
+Examples:
+  purser records show accr_01a                    the nearest vendors, with their likeness in thousandths
+  purser records choose accr_01a GRAINGER --note 'branch of Chicago'
+
+What is remembered: purser merchants list. Exit code 4: the record still waits.")]
+    Choose {
+        /// Posting key or record id, or a unique beginning of either.
+        #[arg(value_name = "KEY|RECORD")]
+        key: String,
+        /// Code of the vendor in the ERP.
+        #[arg(value_name = "VENDOR")]
+        vendor: String,
+        /// Why; stands in the audit trail.
+        #[arg(long, default_value = "")]
+        note: String,
+    },
     /// Close a held record that was dealt with by hand. It is never booked by the agent after that.
     #[command(
         after_help = "Example:\n  purser records handle R00480193 --note 'booked by hand as journal 2026/GJ/512'"
@@ -112,6 +131,7 @@ pub fn run(global: &Global, verb: &RecordsVerb) -> Result<Exit> {
         RecordsVerb::List(args) => list(global, &context, args),
         RecordsVerb::Show { key } => show::run(global, &context, key),
         RecordsVerb::Replay(args) => replay(global, &context, args),
+        RecordsVerb::Choose { key, vendor, note } => choose(global, &context, key, vendor, note),
         RecordsVerb::Handle { key, note } => handle(global, &context, key, note),
     }
 }
@@ -270,6 +290,15 @@ fn handle(global: &Global, context: &Context, key: &str, note: &str) -> Result<E
     Ok(verdict(&outcomes))
 }
 
+fn choose(global: &Global, context: &Context, key: &str, vendor: &str, note: &str) -> Result<Exit> {
+    let found = PostingSummary::of(&find::one(&context.look()?, key)?);
+    let (flow, key) = (found.flow.clone(), found.key.clone());
+    let decision = Context::decision(Some(note));
+    let order = Order::Choose { flow, key, vendor: VendorCode::new(vendor), decision };
+    let outcomes = decide(global, context, "remembering the vendor", &[found], vec![order])?;
+    Ok(verdict(&outcomes))
+}
+
 fn decide(
     global: &Global,
     context: &Context,
@@ -314,6 +343,9 @@ fn words_of(decided: &Decided) -> String {
         Decided::NewRevision => {
             "it was changed in the spend system; the newer state takes its place".to_owned()
         }
+        Decided::Remembered { state } => {
+            format!("remembered for later records of this merchant; this one stays as it is ({state})")
+        }
         Decided::Handled => "closed".to_owned(),
         Decided::Refused { why } => format!("refused: {why}"),
     }
@@ -321,7 +353,11 @@ fn words_of(decided: &Decided) -> String {
 
 fn verdict(outcomes: &[Outcome]) -> Exit {
     let well = |decided: &Decided| match decided {
-        Decided::Planned | Decided::AlreadyPosted { .. } | Decided::NewRevision | Decided::Handled => true,
+        Decided::Planned
+        | Decided::AlreadyPosted { .. }
+        | Decided::NewRevision
+        | Decided::Remembered { .. }
+        | Decided::Handled => true,
         Decided::StillHeld { .. } | Decided::Refused { .. } => false,
     };
     if outcomes.iter().all(|one| well(&one.decided)) { Exit::Done } else { Exit::Attention }

@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::runtime::obey;
 use crate::secret::Origin;
-use crate::store::{AuditDraft, AuditKind, Batch, Store, StoredSecret, dir_of, key};
+use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoredSecret, dir_of, key};
 use clap::CommandFactory;
 use secrecy::SecretString;
 use spend::document::SpendDocument;
@@ -65,6 +65,9 @@ fn arguments_are_understood_or_refused_with_usage() {
         &["records", "list", "--state", "in-doubt", "--limit", "5", "--home", "/x"],
         &["records", "replay", "R1", "R2", "--note", "done"],
         &["records", "replay", "--state", "held", "--flow", "a"],
+        &["records", "choose", "R1", "ACME", "--note", "a branch"],
+        &["merchants", "list", "--flow", "a"],
+        &["merchants", "forget", "a", "pmch_1"],
         &["audit", "show", "--kind", "decision", "--since", "2026-01-31T08:00:00+01:00"],
         &["secrets", "set", "erp", "--field", "user", "--origin", "https://erp.example.test"],
         &["completions", "powershell"],
@@ -78,6 +81,8 @@ fn arguments_are_understood_or_refused_with_usage() {
         &["records", "replay", "R1", "--state", "held"],
         &["records", "replay", "--flow", "a"],
         &["records", "handle", "R1"],
+        &["records", "choose", "R1"],
+        &["merchants", "forget", "pmch_1"],
         &["records", "list", "--state", "hold"],
         &["proof", "--from", "01/02/2026"],
         &["audit", "show", "--kind", "gossip"],
@@ -99,6 +104,14 @@ fn home() -> (tempfile::TempDir, Global) {
     let store = open(folder.path());
     let mut batch = Batch::new();
     let planned = sample("R100");
+    let choice = crate::flows::merchants::Choice {
+        merchant: "inn".to_owned(),
+        name: "Inn".to_owned(),
+        vendor: "ACME".into(),
+        decision: crate::flows::replay::Decision { by: "ann".to_owned(), note: "seen".to_owned() },
+        at: planned.seen_at,
+    };
+    batch.put(StateTable::Choice, "expenses/inn", &choice);
     let mut held = sample("R200");
     let finding = spend::finding::Finding::source_unreadable("line 7 twice");
     held.state = PostingState::Held(Hold { findings: vec![finding], since: held.seen_at, in_doubt: false });
@@ -173,6 +186,8 @@ fn verbs_that_read_need_no_agent_and_end_with_their_codes() {
             (&["records", "list"], Exit::Done),
             (&["records", "show", "R200"], Exit::Done),
             (&["records", "show", "R10"], Exit::Done),
+            (&["merchants", "list"], Exit::Done),
+            (&["merchants", "list", "--flow", "expenses"], Exit::Done),
             (&["audit", "show"], Exit::Done),
             (&["audit", "show", "--posting", "R200", "--kind", "transition"], Exit::Done),
             (&["audit", "verify"], Exit::Done),
@@ -281,4 +296,13 @@ fn secrets_are_in_no_file_of_the_home_and_in_no_order() {
 fn terminal_commands_in_a_title_are_shown_and_not_obeyed() {
     assert_eq!(output::clean("a\u{1b}[2Jb\u{7}\u{202e}c"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}c");
     assert_eq!(output::short("abcdef", 4), "abc\u{2026}");
+}
+
+#[test]
+fn a_choice_for_a_merchant_is_forgotten_once() {
+    let (_folder, global) = home();
+    let forget = ["merchants", "forget", "expenses", "inn", "--note", "sold"];
+    assert_eq!(ran(&global, &forget).unwrap(), Exit::Done);
+    let error = ran(&global, &forget).unwrap_err();
+    assert!(error.to_string().contains("nobody has chosen"), "{error}");
 }

@@ -1,6 +1,7 @@
 //! From records to postings: every record that was read ends as a planned posting, a held one with its findings, or
 //! is recognised as known. Nothing here talks to a vendor.
 
+use super::merchants::Known;
 use super::settings::FlowSettings;
 use super::spend_flow::{RunError, Session, SpendFlow};
 use crate::vendors::{SourcePage, Unreadable};
@@ -10,8 +11,7 @@ use spend::ids::{Revision, SourceId};
 use spend::money::{Currency, Money};
 use spend::plan::PostingPlan;
 use spend::posting::{Event, Posting, PostingState};
-use spend::reference::ReferenceData;
-use spend::validate::validate;
+use spend::validate::validate_with;
 use spend::watermark::Watermark;
 use spend::{Date, Timestamp};
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the intake of one run remembers from page to page.
 pub(super) struct Intake {
-    reference: ReferenceData,
+    known: Known,
     newest_approved: Option<Date>,
     seen: BTreeSet<(SourceId, Revision)>,
     /// Something could not be recorded: the high-water mark must not pass it.
@@ -27,12 +27,8 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(reference: ReferenceData) -> Self {
-        Self { reference, newest_approved: None, seen: BTreeSet::new(), incomplete: false }
-    }
-
-    pub(super) fn reference(&self) -> &ReferenceData {
-        &self.reference
+    pub(super) fn new(known: Known) -> Self {
+        Self { known, newest_approved: None, seen: BTreeSet::new(), incomplete: false }
     }
 
     /// Whether every record that was read is recorded, so that the mark may move.
@@ -64,16 +60,17 @@ pub(super) fn change_window(
     spend::watermark::window(settings.start, mark.copied(), overlap, now.date_naive())
 }
 
-/// A document planned against the reference data, or the reasons why it cannot be.
+/// A document planned against what is known, with what is worth noting, or the reasons why it cannot be.
 pub fn plan_document(
     document: &SpendDocument,
     settings: &FlowSettings,
-    reference: &ReferenceData,
-) -> Result<PostingPlan, Vec<Finding>> {
+    known: &Known,
+) -> Result<(PostingPlan, Vec<Finding>), Vec<Finding>> {
     // A record that makes the rules fail must not stop the others: it waits for a person, the others go on.
     catch_unwind(AssertUnwindSafe(|| {
-        let valid = validate(document, &settings.rules, reference, &settings.context)?;
-        PostingPlan::build(&valid, &settings.context)
+        let (rules, context) = (&settings.rules, &settings.context);
+        let valid = validate_with(document, rules, &known.reference, context, &known.merchants)?;
+        Ok((PostingPlan::build(&valid, context)?, valid.notes().to_vec()))
     }))
     .unwrap_or_else(|_| {
         let what = "planning this record failed inside the agent; the log of this moment says where";
@@ -90,6 +87,7 @@ impl SpendFlow {
         session: &mut Session,
     ) -> Result<Vec<(Posting, &'static str)>, RunError> {
         let mut fresh = Vec::new();
+        session.notes.clear();
         session.report.read += page.documents.len() as u64;
         // A mistyped date in the future must not carry the mark along: days in between would be skipped later.
         let today = self.clock.now().date_naive();
@@ -106,7 +104,7 @@ impl SpendFlow {
                 continue;
             }
             let source_id = document.source_id.clone();
-            let postings = self.take_in_document(document, &intake.reference, session)?;
+            let postings = self.take_in_document(document, &intake.known, session)?;
             if !postings.is_empty() {
                 fresh_records.insert(source_id);
             }
@@ -123,7 +121,7 @@ impl SpendFlow {
     pub(super) fn take_in_document(
         &self,
         document: SpendDocument,
-        reference: &ReferenceData,
+        against: &Known,
         session: &mut Session,
     ) -> Result<Vec<(Posting, &'static str)>, RunError> {
         let known = self.store.postings_of(self.settings.flow(), &document.source_id)?;
@@ -140,8 +138,8 @@ impl SpendFlow {
             session.report.new += 1;
             return self.changed(document, &known, session);
         }
-        let planned = plan_document(&document, &self.settings, reference);
-        if planned.as_ref().is_ok_and(|plan| !session.may_book(plan)) {
+        let planned = plan_document(&document, &self.settings, against);
+        if planned.as_ref().is_ok_and(|(plan, _)| !session.may_book(plan)) {
             session.report.left_out += 1;
             return Ok(Vec::new());
         }
@@ -154,7 +152,8 @@ impl SpendFlow {
             postings.push((superseded, "superseded"));
         }
         match planned {
-            Ok(plan) => {
+            Ok((plan, notes)) => {
+                session.note(&plan.key, notes);
                 session.report.planned += 1;
                 let event = if revived { "replanned" } else { "planned" };
                 postings.push((Posting::planned(self.settings.flow().clone(), document, plan, now), event));

@@ -8,12 +8,14 @@
 //! - [`intake`]: records to planned or held postings;
 //! - `posting`: looking up, claiming, writing, settling, acknowledging;
 //! - `mirror`: the reference data a flow validates against; `limits`: the machine's guard rails;
+//! - [`merchants`]: which vendor a merchant is, as people chose;
 //! - [`preview`]: the same plan as a run, shown and not applied;
 //! - [`proof`]: the statement in which source, posting log and ERP agree;
 //! - [`replay`]: what a person may do to a held posting.
 
 pub mod intake;
 mod limits;
+pub mod merchants;
 mod mirror;
 mod posting;
 pub mod preview;

@@ -1,7 +1,8 @@
 //! The preview: the same reading, planning and looking up as a run, shown as a difference against the ERP. It writes
 //! nothing, neither to a vendor nor to the posting log.
 
-use super::intake::{Intake, changed_after_posting, may_be_in_erp, plan_document, ready_window};
+use super::intake::{changed_after_posting, may_be_in_erp, plan_document, ready_window};
+use super::merchants::Known;
 use super::settings::FlowSettings;
 use super::spend_flow::{RunError, SpendFlow};
 use crate::vendors::{SourceWindow, Unreadable};
@@ -70,6 +71,9 @@ pub struct PreviewLine {
     /// What would happen.
     #[serde(flatten)]
     pub would: Would,
+    /// What is worth noting of the plan, such as how its vendor was found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Finding>,
 }
 
 /// A whole preview.
@@ -151,25 +155,25 @@ impl SpendFlow {
             Ok(page) => page,
             Err(failure) => return Ok(Err(failure)),
         };
-        let intake = Intake::new(reference);
+        let against = self.known(reference)?;
         let mut seen = BTreeSet::new();
         let mut expected = Vec::new();
         for document in page.documents {
             if seen.insert(document.source_id.clone()) {
                 let known = self.store.postings_of(self.settings.flow(), &document.source_id)?;
-                let would = expect(&document, &known, &self.settings, intake.reference());
-                expected.push((document, would));
+                let (would, notes) = expect(&document, &known, &self.settings, &against);
+                expected.push((document, would, notes));
             }
         }
         let lines: Vec<PreviewLine> = stream::iter(expected)
-            .map(|(document, would)| self.against_erp(document, would))
+            .map(|(document, would, notes)| self.against_erp(document, would, notes))
             .buffered(self.settings.concurrency)
             .collect()
             .await;
         Ok(Ok(Preview { plan_hash: hash_of(&lines), lines, unreadable: page.unreadable }))
     }
 
-    async fn against_erp(&self, document: SpendDocument, would: Would) -> PreviewLine {
+    async fn against_erp(&self, document: SpendDocument, would: Would, notes: Vec<Finding>) -> PreviewLine {
         let would = match would {
             Would::Post { plan } => match self.erp.look_up(&plan).await {
                 Ok(LookUp::Absent | LookUp::Unfinished { .. }) => Would::Post { plan },
@@ -191,6 +195,7 @@ impl SpendFlow {
             approved: document.approved,
             total,
             would,
+            notes,
         }
     }
 }
@@ -200,8 +205,8 @@ fn expect(
     document: &SpendDocument,
     known: &[Posting],
     settings: &FlowSettings,
-    reference: &spend::reference::ReferenceData,
-) -> Would {
+    against: &Known,
+) -> (Would, Vec<Finding>) {
     let same = known.iter().find(|p| p.revision == document.revision);
     // Where a plan waits already, that one is written.
     if let Some(Posting {
@@ -210,9 +215,9 @@ fn expect(
         ..
     }) = same
     {
-        return Would::Post { plan: Box::new(plan.clone()) };
+        return (Would::Post { plan: Box::new(plan.clone()) }, Vec::new());
     }
-    match same.map(|p| &p.state) {
+    let would = match same.map(|p| &p.state) {
         Some(PostingState::Posted { receipt, .. } | PostingState::Acknowledged { receipt, .. }) => {
             Would::AlreadyThere { receipt: receipt.clone() }
         }
@@ -227,11 +232,12 @@ fn expect(
             Would::Hold { findings: vec![changed_after_posting(document)] }
         }
         Some(PostingState::Planned | PostingState::Waiting { .. } | PostingState::Superseded { .. })
-        | None => match plan_document(document, settings, reference) {
-            Ok(plan) => Would::Post { plan: Box::new(plan) },
+        | None => match plan_document(document, settings, against) {
+            Ok((plan, notes)) => return (Would::Post { plan: Box::new(plan) }, notes),
             Err(findings) => Would::Hold { findings },
         },
-    }
+    };
+    (would, Vec::new())
 }
 
 fn hash_of(lines: &[PreviewLine]) -> String {

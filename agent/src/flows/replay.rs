@@ -2,6 +2,7 @@
 //! A replay never books twice: what is in the ERP already is said so, and every write is preceded by a look-up.
 
 use super::intake::{may_be_in_erp, plan_document};
+use super::merchants::Known;
 use super::spend_flow::{RunError, Session, SpendFlow};
 use crate::store::{AuditDraft, AuditKind, Batch};
 use crate::vendors::SourceWindow;
@@ -10,7 +11,6 @@ use spend::document::SpendDocument;
 use spend::finding::Finding;
 use spend::ids::PostingKey;
 use spend::posting::{ErpReceipt, Event, Posting, PostingState, TransitionError};
-use spend::reference::ReferenceData;
 
 /// Who asks for a decision, and why; both end in the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,11 @@ pub enum Decided {
     },
     /// The source has a newer state of the record, which takes the place of this one.
     NewRevision,
+    /// Remembered for later records; this one stays as it is.
+    Remembered {
+        /// State of this one.
+        state: String,
+    },
     /// Closed.
     Handled,
     /// The decision does not fit the state of the posting.
@@ -115,6 +120,7 @@ impl SpendFlow {
                     .to_owned(),
             });
         };
+        let against = self.known(reference)?;
         let document = match self.source.read(&SourceWindow::Ids(vec![posting.source_id.clone()])).await {
             Ok(page) => page.documents.into_iter().find(|d| d.source_id == posting.source_id),
             Err(failure) => {
@@ -130,7 +136,7 @@ impl SpendFlow {
             });
         };
         if document.revision != posting.revision {
-            return self.replace(session, posting, document, &reference, decision).await;
+            return self.replace(session, posting, document, &against, decision).await;
         }
         let known = self.store.postings_of(self.settings.flow(), &posting.source_id)?;
         if known.iter().any(|other| other.key != posting.key && may_be_in_erp(other)) {
@@ -140,8 +146,9 @@ impl SpendFlow {
                     .to_owned(),
             });
         }
-        match plan_document(&document, &self.settings, &reference) {
-            Ok(plan) => {
+        match plan_document(&document, &self.settings, &against) {
+            Ok((plan, notes)) => {
+                session.note(&plan.key, notes);
                 let event = Event::Replanned(Box::new(plan), Box::new(document));
                 let (replanned, entry) = self.step(session, posting, event)?;
                 let mut batch = Batch::new();
@@ -172,12 +179,12 @@ impl SpendFlow {
         session: &mut Session,
         posting: &Posting,
         document: SpendDocument,
-        reference: &ReferenceData,
+        against: &Known,
         decision: &Decision,
     ) -> Result<Decided, RunError> {
         let mut batch = Batch::new();
         batch.audit(self.decision_entry(session, posting, decision, "replay"));
-        for (next, event) in self.take_in_document(document, reference, session)? {
+        for (next, event) in self.take_in_document(document, against, session)? {
             batch.audit(self.audit(session, &next, event));
             batch.put_posting(next);
         }

@@ -10,11 +10,13 @@ use crate::vendors::http::CallContext;
 use crate::vendors::{ErpTarget, SourceWindow, SpendSource};
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
+use spend::finding::Finding;
 use spend::guard::Spent;
 use spend::ids::{PostingKey, RunId};
 use spend::plan::PostingPlan;
 use spend::posting::{Event, Failure, FailureClass, Posting, PostingState, TransitionError};
 use spend::watermark::Watermark;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -68,6 +70,8 @@ pub(super) struct Session {
     /// What the source answered to the last marks. No side effect waits for it, so it goes with the next commit; lost
     /// in a crash, the same records are marked again.
     pub(super) late: Batch,
+    /// What is worth noting of plans that were just made; it goes into their audit entries.
+    pub(super) notes: BTreeMap<PostingKey, Vec<Finding>>,
 }
 
 /// When marked records were last read again.
@@ -160,6 +164,7 @@ impl SpendFlow {
             agreed: None,
             spent: Spent::default(),
             late: Batch::new(),
+            notes: BTreeMap::new(),
         }
     }
 
@@ -185,7 +190,7 @@ impl SpendFlow {
         };
         let mark = self.watermark()?;
         let (from, to) = ready_window(&self.settings, mark.as_ref(), self.clock.now());
-        let mut intake = Intake::new(reference);
+        let mut intake = Intake::new(self.known(reference)?);
         let mut limit = self.settings.page_size;
         let mut complete = false;
         while !self.stopping() {
@@ -376,6 +381,9 @@ impl SpendFlow {
         });
         if let (Some(plan), "planned" | "replanned") = (&posting.plan, event) {
             detail["plan"] = serde_json::to_value(plan).unwrap_or_default();
+            if let Some(notes) = session.notes.get(&posting.key) {
+                detail["notes"] = serde_json::to_value(notes).unwrap_or_default();
+            }
         }
         AuditDraft {
             at: self.clock.now(),
@@ -394,6 +402,14 @@ impl Session {
     /// Whether this plan may be booked in this run.
     pub(super) fn may_book(&self, plan: &PostingPlan) -> bool {
         self.agreed.as_ref().is_none_or(|agreed| agreed.holds(plan))
+    }
+
+    pub(super) fn note(&mut self, key: &PostingKey, notes: Vec<Finding>) {
+        if notes.is_empty() {
+            self.notes.remove(key);
+        } else {
+            self.notes.insert(key.clone(), notes);
+        }
     }
 
     pub(super) fn source_failed(&mut self, doing: &str, failure: &Failure) {

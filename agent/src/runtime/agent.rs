@@ -15,6 +15,7 @@ use crate::flows::preview::Agreed;
 use crate::flows::replay::Decision;
 use crate::flows::{FlowSettings, RunReport, SpendFlow};
 use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError, dir_of};
+use crate::vendors::StoreKeeper;
 use crate::vendors::http::Paces;
 use crate::vendors::registry::{self, Connection, Shared};
 use chrono::TimeDelta;
@@ -185,6 +186,11 @@ impl Agent {
                 Some(handle) => handle.replay(key, decision).await,
                 None => no_flow(&flow),
             },
+            Order::Choose { flow, key, vendor, decision } => match self.flow(&flow) {
+                Some(handle) => handle.choose(key, vendor, decision).await,
+                None => no_flow(&flow),
+            },
+            Order::Forget { flow, merchant, decision } => self.forget(&flow, &merchant, &decision).await,
             Order::Handle { flow, key, decision } => match self.flow(&flow) {
                 Some(handle) => handle.handle(key, decision).await,
                 None => no_flow(&flow),
@@ -386,14 +392,17 @@ fn open_connection(
     shared: &Shared,
 ) -> Connection {
     let read = || -> Result<_, StoreError> {
+        let keeper = Arc::new(StoreKeeper::new(store, &shared.clock, &config.id, &config.secret)?);
         let credential = store.secret(&config.secret)?;
         let proxy =
             config.network.proxy_secret.as_ref().map(|name| store.secret(name)).transpose()?.flatten();
-        Ok((credential, proxy))
+        Ok((keeper, credential, proxy))
     };
     let opened = match read() {
-        Ok((credential, proxy)) => registry::connect(config, credential, proxy, companies.to_vec(), shared)
-            .map_err(|error| words(&error)),
+        Ok((keeper, credential, proxy)) => {
+            registry::connect(config, credential, proxy, companies.to_vec(), keeper, shared)
+                .map_err(|error| words(&error))
+        }
         Err(error) => Err(words(&error)),
     };
     opened.unwrap_or_else(|why| {

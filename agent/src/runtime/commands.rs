@@ -12,7 +12,7 @@ use crate::store::key;
 use crate::vendors::ProbeResult;
 use serde::{Deserialize, Serialize};
 use spend::Date;
-use spend::ids::{ConnectionId, FlowId, PostingKey};
+use spend::ids::{ConnectionId, FlowId, PostingKey, VendorCode};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -79,6 +79,26 @@ pub enum Order {
         flow: FlowId,
         /// Which.
         key: PostingKey,
+        /// Who, and why.
+        decision: Decision,
+    },
+    /// Remember which vendor the merchant of a record is, and plan the record again.
+    Choose {
+        /// Of which flow.
+        flow: FlowId,
+        /// Which posting.
+        key: PostingKey,
+        /// Which vendor its merchant is.
+        vendor: VendorCode,
+        /// Who, and why.
+        decision: Decision,
+    },
+    /// Forget which vendor a merchant is.
+    Forget {
+        /// Of which flow.
+        flow: FlowId,
+        /// Key of the merchant.
+        merchant: String,
         /// Who, and why.
         decision: Decision,
     },

@@ -286,7 +286,7 @@ mod tests {
         let (door, made) = (Arc::clone(door), id.clone());
         let make = move |_: &mut actix::Context<_>, _: &_| {
             let (source, probe) = (Arc::clone(&door) as _, Arc::clone(&door) as _);
-            let roles = Roles { source: Some(source), erp: None, probe };
+            let roles = Roles { source: Some(source), erp: None, probe, reference: None };
             Worker::concurrent(Connection { id: made.clone(), roles, problem: None })
         };
         let handle = supervise("spend", make, Policy::default(), clock.clone());

@@ -9,7 +9,7 @@ use crate::flows::proof::Proof;
 use crate::flows::replay::Decision;
 use crate::flows::{RunError, RunReport, SpendFlow};
 use spend::Date;
-use spend::ids::{FlowId, PostingKey};
+use spend::ids::{FlowId, PostingKey, VendorCode};
 use spend::posting::{Failure, FailureClass};
 use std::future::Future;
 use std::sync::Arc;
@@ -153,6 +153,11 @@ impl FlowHandle {
     /// Replays a posting.
     pub async fn replay(&self, key: PostingKey, decision: Decision) -> Obeyed {
         self.decided(move |flow| Box::pin(async move { flow.replay(&key, &decision).await })).await
+    }
+
+    /// Remembers which vendor the merchant of a posting is.
+    pub async fn choose(&self, key: PostingKey, vendor: VendorCode, decision: Decision) -> Obeyed {
+        self.decided(move |flow| Box::pin(async move { flow.choose(&key, &vendor, &decision).await })).await
     }
 
     /// Closes a posting.

@@ -4,8 +4,9 @@ use super::agent::{Agent, no_flow};
 use super::commands::Obeyed;
 use super::supervisor::RunState;
 use super::words;
+use crate::flows::merchants;
 use crate::flows::replay::Decision;
-use crate::store::{AuditDraft, AuditKind, Batch, StoredSecret};
+use crate::store::{AuditDraft, AuditKind, Batch, StoreError, StoredSecret};
 use crate::vendors::Probe;
 use purser_proto::validate::ValidConfig;
 use spend::ids::{ConnectionId, FlowId};
@@ -72,6 +73,25 @@ impl Agent {
 
     pub(super) async fn remove_secret(&self, name: &str, decision: &Decision) -> Obeyed {
         self.change_secret(name, removing(self.now(), name, decision)).await
+    }
+
+    /// Forgets which vendor a merchant is; records that are planned or booked stay as they are.
+    pub(super) async fn forget(&self, flow: &FlowId, merchant: &str, decision: &Decision) -> Obeyed {
+        let refused =
+            |error: StoreError| Obeyed::Refused { why: format!("the posting log refused: {error}") };
+        let choice = match merchants::choices(self.store(), flow) {
+            Ok(mut choices) => choices.remove(merchant),
+            Err(error) => return refused(error),
+        };
+        let Some(choice) = choice else {
+            return Obeyed::Refused {
+                why: format!("nobody has chosen a vendor for merchant `{merchant}` in flow `{flow}`"),
+            };
+        };
+        match self.store().commit(merchants::forgetting(self.now(), flow, &choice, decision)).await {
+            Ok(()) => Obeyed::Done,
+            Err(error) => refused(error),
+        }
     }
 
     /// Connections read their secret when they start, so those that use it are started again. The answer comes when

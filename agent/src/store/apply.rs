@@ -51,6 +51,7 @@ pub(crate) fn group<'a>(w: &mut Writer<'_>, ops: impl Iterator<Item = &'a Op>) -
             Op::Run { id, bytes } => runs::put(w, &mut heads, id, bytes)?,
             Op::Secret { name, bytes } => secrets::put(w, name, bytes)?,
             Op::RemoveSecret { name } => secrets::remove(w, name)?,
+            Op::RenewSecret(renewal) => secrets::renew(w, renewal)?,
         }
     }
     postings::count(w, &deltas)?;

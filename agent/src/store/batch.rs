@@ -5,8 +5,9 @@ use super::codec::encode;
 use super::error::StoreError;
 use super::postings::PreparedPosting;
 use super::runs::RunRecord;
-use super::secrets::StoredSecret;
+use super::secrets::{Renewal, SecretStamp, StoredSecret};
 use super::state::StateTable;
+use crate::secret::SecretText;
 use serde::Serialize;
 use spend::posting::Posting;
 use zeroize::Zeroizing;
@@ -28,6 +29,7 @@ pub(crate) enum Op {
     Run { id: String, bytes: Vec<u8> },
     Secret { name: String, bytes: Zeroizing<Vec<u8>> },
     RemoveSecret { name: String },
+    RenewSecret(Renewal),
 }
 
 impl std::fmt::Debug for Op {
@@ -40,6 +42,7 @@ impl std::fmt::Debug for Op {
             Op::Run { .. } => "run",
             Op::Secret { .. } => "secret",
             Op::RemoveSecret { .. } => "removal of a secret",
+            Op::RenewSecret(_) => "renewal of a secret",
         })
     }
 }
@@ -98,6 +101,17 @@ impl Batch {
     pub fn put_secret(&mut self, name: &str, secret: StoredSecret) -> &mut Self {
         let bytes = secret.to_bytes(name);
         self.add(bytes.map(|bytes| Op::Secret { name: name.to_owned(), bytes }))
+    }
+
+    /// Replaces fields of a stored secret by what its own system has renewed. Refused when a person has set the secret
+    /// anew since `stamp` was read, and when a value is bound to other origins than the secret.
+    pub fn renew_secret(
+        &mut self,
+        name: &str,
+        stamp: SecretStamp,
+        fields: Vec<(String, SecretText)>,
+    ) -> &mut Self {
+        self.add(Ok(Op::RenewSecret(Renewal { name: name.to_owned(), stamp, fields })))
     }
 
     /// Forgets a secret, if it is there.

@@ -14,6 +14,14 @@ pub enum StoreError {
         /// The store's directory.
         dir: PathBuf,
     },
+    /// A renewed secret does not belong to what is stored. Nothing was written.
+    #[error("the renewed secret `{name}` was not stored: {why}")]
+    NotRenewed {
+        /// Name of the secret.
+        name: String,
+        /// What stands against it.
+        why: String,
+    },
     /// Nothing was ever stored there.
     #[error("there is no store in {dir} yet; start the agent once (`purser run`)")]
     NotCreated {

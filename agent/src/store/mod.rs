@@ -39,7 +39,7 @@ pub use error::StoreError;
 pub use postings::{PostingFilter, PostingSummary, period_day};
 pub use runs::{RunRecord, RunReport};
 pub use seal::StoreKeys;
-pub use secrets::{SealError, SecretInfo, StoredSecret};
+pub use secrets::{SealError, SecretInfo, SecretStamp, StoredSecret};
 pub use state::StateTable;
 pub use ticket::Claimed;
 
@@ -261,8 +261,8 @@ impl Store {
         Ok(intents.into_iter().map(|(plan, at)| Claimed::committed(plan, at)).collect())
     }
 
-    /// Records an audit entry that needs no sync of its own: it is written with the next commit, at most a second
-    /// later, in order. Waits when thousands are waiting already.
+    /// Records an audit entry that needs no sync of its own: it is written with the next commit, at most two
+    /// seconds later, in order. Waits when thousands are waiting already.
     pub fn note<D: Serialize>(&self, draft: AuditDraft<D>) {
         match (self.queue(), draft.into_op()) {
             (Ok(queue), Ok(op)) => queue.note(op),
@@ -392,6 +392,14 @@ impl Store {
     /// When the store cannot be read.
     pub fn secret(&self, name: &str) -> Result<Option<Credential>, StoreError> {
         self.engine().read(|r| secrets::get(r, name))
+    }
+
+    /// Which setting of a secret by a person is stored; goes with [`Batch::renew_secret`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn secret_stamp(&self, name: &str) -> Result<Option<SecretStamp>, StoreError> {
+        self.engine().read(|r| secrets::stamp(r, name))
     }
 
     /// What may be told about the stored secrets, by name.

@@ -6,7 +6,7 @@ use super::engine::Fault;
 use super::error::StoreError;
 use super::key;
 use super::tables::Table;
-use crate::secret::{Credential, Origin};
+use crate::secret::{BoundSecret, Credential, Origin, SecretText};
 use base64::Engine as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,9 @@ struct Wire {
     kind: String,
     origins: Vec<String>,
     fields: Vec<(String, String)>,
+    /// Made anew whenever a person sets the secret, so that a renewal of an earlier one cannot come over it.
+    #[serde(default)]
+    stamp: u64,
 }
 
 impl StoredSecret {
@@ -54,10 +57,17 @@ impl StoredSecret {
             kind: self.kind.clone(),
             origins: self.origins.iter().map(|origin| origin.as_str().to_owned()).collect(),
             fields: self.fields.iter().map(|(k, v)| (k.clone(), v.expose_secret().to_owned())).collect(),
+            stamp: fastrand::u64(1..),
         };
+        wire.to_bytes()
+    }
+}
+
+impl Wire {
+    fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         // Room for any credential, so that no half-filled copy is left behind by a vector that grows.
         let mut bytes = Zeroizing::new(Vec::with_capacity(64 << 10));
-        encode_plain(Table::Secrets.name(), &wire, &mut bytes)?;
+        encode_plain(Table::Secrets.name(), self, &mut bytes)?;
         Ok(bytes)
     }
 }
@@ -110,15 +120,60 @@ pub(crate) fn put(w: &mut Writer<'_>, name: &str, bytes: &[u8]) -> Result<(), Fa
     w.put_sealed(Table::Secrets, &key, bytes)
 }
 
+/// Fields of a secret that its own system has renewed (a refresh token that rotates).
+#[derive(Clone)]
+pub(crate) struct Renewal {
+    pub(crate) name: String,
+    /// Stamp of the secret that was renewed.
+    pub(crate) stamp: SecretStamp,
+    pub(crate) fields: Vec<(String, SecretText)>,
+}
+
+/// Which setting of a secret by a person is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecretStamp(u64);
+
+/// Replaces fields of a stored secret; name, kind, origins and the other fields stay as they are.
+pub(crate) fn renew(w: &mut Writer<'_>, renewal: &Renewal) -> Result<(), Fault> {
+    let name = &renewal.name;
+    let refused = |why: &str| StoreError::NotRenewed { name: name.clone(), why: why.to_owned() };
+    let Some(mut wire) = wire_of(w, name)? else { return Err(refused("it was removed meanwhile").into()) };
+    if wire.stamp != renewal.stamp.0 {
+        return Err(refused("a person has set it anew meanwhile").into());
+    }
+    for (field, value) in &renewal.fields {
+        let bound = |secret: &BoundSecret| secret.origins().iter().map(Origin::as_str).eq(&wire.origins);
+        if !value.secrets().all(bound) {
+            return Err(refused("the new value may be sent elsewhere than the secret itself").into());
+        }
+        let value = value.expose().expose_secret().to_owned();
+        match wire.fields.iter_mut().find(|(known, _)| known == field) {
+            Some((_, old)) => std::mem::replace(old, value).zeroize(),
+            None => wire.fields.push((field.clone(), value)),
+        }
+    }
+    let bytes = wire.to_bytes()?;
+    put(w, name, &bytes)
+}
+
+/// The stamp of a stored secret.
+pub(crate) fn stamp(look: &impl Look, name: &str) -> Result<Option<SecretStamp>, Fault> {
+    Ok(wire_of(look, name)?.map(|wire| SecretStamp(wire.stamp)))
+}
+
+fn wire_of(look: &impl Look, name: &str) -> Result<Option<Wire>, Fault> {
+    let key = look.keys().index_hash("secret", &[name]);
+    let Some(plain) = look.sealed(Table::Secrets, &key)? else { return Ok(None) };
+    Ok(Some(decode(Table::Secrets.name(), &plain)?))
+}
+
 pub(crate) fn remove(w: &mut Writer<'_>, name: &str) -> Result<(), Fault> {
     let key = w.keys().index_hash("secret", &[name]);
     w.remove(Table::Secrets, &key).map(drop)
 }
 
 pub(crate) fn get(look: &impl Look, name: &str) -> Result<Option<Credential>, Fault> {
-    let key = look.keys().index_hash("secret", &[name]);
-    let Some(plain) = look.sealed(Table::Secrets, &key)? else { return Ok(None) };
-    let wire: Wire = decode(Table::Secrets.name(), &plain)?;
+    let Some(wire) = wire_of(look, name)? else { return Ok(None) };
     let tampered = || StoreError::Tampered { table: Table::Secrets.name() };
     let origins: Result<Vec<Origin>, _> = wire.origins.iter().map(|text| Origin::parse(text)).collect();
     let fields = wire.fields.iter().map(|(k, v)| (k.clone(), SecretString::from(v.as_str()))).collect();

@@ -19,6 +19,8 @@ pub enum StateTable {
     Flow,
     /// Everything else the agent remembers of itself.
     Meta,
+    /// Which vendor a person said a merchant is.
+    Choice,
 }
 
 impl StateTable {
@@ -29,6 +31,7 @@ impl StateTable {
             StateTable::Schedule => 3,
             StateTable::Flow => 4,
             StateTable::Meta => 5,
+            StateTable::Choice => 6,
         }
     }
 }

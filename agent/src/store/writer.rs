@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Longest time a note waits for company.
-const NOTE_DELAY: Duration = Duration::from_secs(1);
+const NOTE_DELAY: Duration = Duration::from_secs(2);
 /// Most notes that wait; then the next one waits for room.
 const NOTES_MAX: usize = 4096;
 /// Most batches in one transaction.

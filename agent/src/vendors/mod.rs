@@ -4,15 +4,18 @@
 pub mod epicor;
 pub mod expensify;
 pub mod http;
+mod keeper;
 pub mod registry;
 
 pub use crate::store::Claimed;
+pub use keeper::{CredentialKeeper, KeepError, StoreKeeper};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use spend::Date;
 use spend::document::SpendDocument;
 use spend::ids::{CompanyId, SourceId};
+use spend::mirror::{MirrorChange, MirrorEntry, ReferenceSet};
 use spend::money::Money;
 use spend::plan::PostingPlan;
 use spend::posting::{ErpReceipt, Failure, LookUp};
@@ -107,6 +110,33 @@ pub trait ErpTarget: Send + Sync {
 
     /// Reads all reference data that documents are validated against.
     async fn reference_data(&self, company: &CompanyId) -> Result<ReferenceData, Failure>;
+}
+
+/// What became of one change of a reference set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeOutcome {
+    /// Key of the entry.
+    pub key: String,
+    /// Made and seen by reading back, or why not, in words.
+    pub result: Result<(), String>,
+}
+
+/// A spend system that reference data is mirrored into.
+#[async_trait]
+pub trait ReferenceTarget: Send + Sync {
+    /// The sets it can hold.
+    fn sets(&self) -> &'static [ReferenceSet];
+
+    /// Reads a whole set as it is there now, disabled entries included.
+    async fn read_set(&self, set: ReferenceSet) -> Result<Vec<MirrorEntry>, Failure>;
+
+    /// Makes changes and reads back what became of each; an answer per change, in the order of `changes`. An entry
+    /// that is not named by a change is not touched.
+    async fn write_set(
+        &self,
+        set: ReferenceSet,
+        changes: &[MirrorChange],
+    ) -> Result<Vec<ChangeOutcome>, Failure>;
 }
 
 /// The verdict of one check of one dependency.

@@ -2,7 +2,9 @@
 //! names a vendor.
 
 use super::http::{CallLog, Gate, GateError, GateSettings, Pace, Paces, Transport};
-use super::{ErpTarget, Probe, ProbeResult, SpendSource, Verdict, epicor, expensify};
+use super::{
+    CredentialKeeper, ErpTarget, Probe, ProbeResult, ReferenceTarget, SpendSource, Verdict, epicor, expensify,
+};
 use crate::clock::Clock;
 use crate::secret::Credential;
 use async_trait::async_trait;
@@ -54,6 +56,8 @@ pub struct Build {
     pub transport: Arc<dyn Transport>,
     /// What it authenticates with.
     pub credential: Credential,
+    /// Keeps what the vendor renews of the credential.
+    pub keeper: Arc<dyn CredentialKeeper>,
     /// Base URL of the configuration.
     pub url: Url,
     /// Its settings.
@@ -70,6 +74,8 @@ pub struct Roles {
     pub source: Option<Arc<dyn SpendSource>>,
     /// As an ERP.
     pub erp: Option<Arc<dyn ErpTarget>>,
+    /// As a spend system that reference data is mirrored into.
+    pub reference: Option<Arc<dyn ReferenceTarget>>,
     /// For `doctor`.
     pub probe: Arc<dyn Probe>,
 }
@@ -159,6 +165,7 @@ pub fn connect(
     credential: Option<Credential>,
     proxy_credential: Option<Credential>,
     companies: Vec<CompanyId>,
+    keeper: Arc<dyn CredentialKeeper>,
     shared: &Shared,
 ) -> Result<Connection, ConnectError> {
     let vendor = vendor(&config.kind)
@@ -175,6 +182,7 @@ pub fn connect(
     let build = Build {
         transport: Arc::new(gate),
         credential,
+        keeper,
         url: config.url.clone(),
         settings: config.settings.clone(),
         companies,
@@ -189,7 +197,7 @@ impl Connection {
     /// A connection that cannot be used, and says why whenever it is asked.
     pub fn unusable(id: ConnectionId, why: String) -> Self {
         let probe = Arc::new(Unusable(why.clone()));
-        Self { id, roles: Roles { source: None, erp: None, probe }, problem: Some(why) }
+        Self { id, roles: Roles { source: None, erp: None, reference: None, probe }, problem: Some(why) }
     }
 }
 

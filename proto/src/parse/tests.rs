@@ -78,6 +78,7 @@ fn a_fault_is_named_with_its_field_its_place_and_its_mend() {
         ("schedule =", "schedul =", "flow[0].schedul", (32, 1), "unknown field `schedul`", "did you mean `schedule`?"),
         ("timeout =", "time-out =", "connection[1].network.time-out", (25, 1), "unknown field", "did you mean `timeout`?"),
         ("account = \"6100\"", "acount = \"6100\"", "flow[0].mapping.categories.\"Travel & Meals\".acount", (45, 1), "unknown field", "did you mean `account`?"),
+        ("segment_count =", "vendor_fromm = \"owner\"\nsegment_count =", "flow[0].mapping.vendor_fromm", (40, 1), "unknown field", "did you mean `vendor_from`?"),
         ("[log]", "[logging]", "logging", (3, 2), "unknown field `logging`", "known here: "),
         ("\"info,", "info,", "log.level", (4, 13), "", "double quotes"),
         ("timeout = 90", "timeout = \"90\"", "connection[1].network.timeout", (25, 11), "invalid type", "expected form"),

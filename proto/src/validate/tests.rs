@@ -98,6 +98,19 @@ fn each_fault_is_found_where_it_is() {
         ("offset_reimbursable = \"2100\"", "", "flow[0].mapping.offset_reimbursable", "needs an offset account"),
         ("offset_reimbursable = \"2100\"", "offset_card = \"1|2\"", "flow[0].mapping.offset_card", "holds a `|`"),
         ("segment_count = 3", "segment_count = 3\nowners = { \"Ann@example.test\" = \"V1\" }", "flow[0].mapping.owners.\"Ann@example.test\"", "lower-case"),
+        ("segment_count = 3", "segment_count = 3\ndefault_dimensions = { branhc = \"HQ\" }", "flow[0].mapping.default_dimensions.\"branhc\"", "did you mean `branch`"),
+        ("segment_count = 3", "segment_count = 3\ndefault_dimensions = { Cost_Code = \"1\" }", "flow[0].mapping.default_dimensions.\"Cost_Code\"", "did you mean `cost-code`"),
+        ("segment_count = 3", "segment_count = 3\ndefault_dimensions = { \"a--b\" = \"1\" }", "flow[0].mapping.default_dimensions.\"a--b\"", "lower-case letters"),
+        ("segment_count = 3", "segment_count = 3\ndefault_dimensions = { branch = \" \" }", "flow[0].mapping.default_dimensions.\"branch\"", "empty"),
+        ("{ 2 = \"10\" }", "{ 2 = \"10\" }\ndimensions = { departmnt = \"IT\" }", "flow[0].mapping.categories.\"Travel & Meals\".dimensions.\"departmnt\"", "did you mean `department`"),
+        ("{ segment = 2 }", "{ dimension = \"projct-task\" }", "flow[0].mapping.tags[0].target.dimension", "did you mean `project-task`"),
+        ("segment_count = 3", "segment_count = 3\nmatch_threshold = 92", "flow[0].mapping.match_threshold", "500 to 1000"),
+        ("segment_count = 3", "segment_count = 3\nmerchants = { pmch_1 = \"ACME\" }", "flow[0].mapping.merchants", "nothing looks at them"),
+        ("segment_count = 3", "segment_count = 3\nvendor_from = \"merchant\"\nmerchants = { pmch_1 = \" ACME\" }", "flow[0].mapping.merchants.\"pmch_1\"", "spaces around"),
+        ("segment_count = 3", "segment_count = 3\nvendor_from = \"merchant\"\nmerchants = { \" \" = \"ACME\" }", "flow[0].mapping.merchants.\" \"", "the merchant is empty"),
+        ("segment_count = 3", "segment_count = 3\nvendor_from = \"merchant\"", "flow[0].mapping.vendor_from", "a journal has no vendor"),
+        ("segment_count = 3", "segment_count = 3\nselect = \"reimbursable\"\nvendor_from = \"merchant\"", "flow[0].mapping.select", "every record would be held"),
+        ("segment_count = 3", "segment_count = 3\nvendor_from = \"fixed\"", "flow[0].mapping.default_vendor", "no vendor is named"),
         ("segment_count = 3", "segment_count = 3\ncurrencies = [\"US\"]", "flow[0].mapping.currencies[0]", "not a currency code"),
     ];
     for (from, to, path, part) in table {
@@ -109,6 +122,25 @@ fn each_fault_is_found_where_it_is() {
         assert!(one.to_string().contains(part), "{one}");
         assert!(!found.iter().any(|finding| finding.to_string().contains("canary")), "{found:?}");
     }
+}
+
+#[test]
+fn rules_for_merchants_and_dimensions_are_accepted() {
+    let text = SAMPLE
+        .replace(
+            "segment_count = 3",
+            "segment_count = 3\nvendor_from = \"merchant\"\ncard_lines_on_invoice = true\nmatch_threshold = 950\n\
+             merchants = { pmch_1 = \"ACME\", \"Acme Tools\" = \"ACME\" }\n\
+             default_dimensions = { branch = \"HQ\", branch-2 = \"WH\", region = \"EU|1\" }",
+        )
+        .replace("{ segment = 2 }", "{ dimension = \"cost-code\" }")
+        .replace("\"Sales\" = \"20\"", "\"Sales\" = \"\"")
+        .replace("[[flow]]", "[[flow]]\ndocument = \"ap-invoice\"");
+    let parsed = parse_toml(&text).unwrap();
+    let mapping = &parsed.flows[0].mapping;
+    assert_eq!(mapping.tags[0].target, spend::mapping::TagTarget::Dimension("cost-code".to_owned()));
+    assert_eq!((mapping.vendor_from, mapping.match_threshold), (spend::mapping::VendorFrom::Merchant, 950));
+    validate(&parsed, KINDS).unwrap();
 }
 
 #[test]
@@ -157,7 +189,7 @@ proptest! {
         flow.policy.overlap_days = number;
         flow.mapping.default_segments.insert(segment, texts[1].clone());
         flow.mapping.default_category =
-            flag.then(|| spend::mapping::CategoryRule { account: texts[2].clone(), segments: BTreeMap::new() });
+            flag.then(|| spend::mapping::CategoryRule { account: texts[2].clone(), segments: BTreeMap::new(), dimensions: BTreeMap::new() });
         flow.mapping.owners.insert(texts[3].clone(), texts[0].as_str().into());
         flow.schedule = flag.then(|| texts[5].clone());
         prop_assert_eq!(parse_toml(&print_toml(&config).unwrap()).unwrap(), config);

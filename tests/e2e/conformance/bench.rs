@@ -3,13 +3,14 @@
 
 use chrono::NaiveDate;
 use purser::clock::Clock;
-use purser::secret::{Credential, Origin};
+use purser::secret::{Credential, Origin, SecretText};
 use purser::vendors::http::{CallLog, CallRecord, DEFAULT_MAX_BODY, Gate, GateSettings, Pace};
 use purser::vendors::registry::{Build, Roles, vendor};
+use purser::vendors::{CredentialKeeper, KeepError};
 use purser_proto::config::NetworkSettings;
 use sandbox::faults::{FaultAction, FaultMatch, FaultRule};
 use sandbox::server::{Running, ServeOptions, SimClock, Simulator, TlsIdentity, serve};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 use spend::Timestamp;
 use spend::ids::CompanyId;
@@ -33,6 +34,7 @@ pub(crate) fn noon() -> Timestamp {
 pub(crate) struct Wire {
     pub(crate) sim: Running,
     pub(crate) log: Arc<Records>,
+    pub(crate) kept: Arc<Kept>,
     /// Part of a sentence that may be among the wrong calls, for tests about wrong calls.
     forgiven: Mutex<Option<&'static str>>,
 }
@@ -41,7 +43,7 @@ impl Wire {
     pub(crate) async fn serve(sim: Box<dyn Simulator>, clock: SimClock, tls: Option<TlsIdentity>) -> Self {
         let options = ServeOptions { tls, clock, ..ServeOptions::default() };
         let sim = serve(sim, options).await.expect("a simulator can be served on a free port");
-        Self { sim, log: Arc::default(), forgiven: Mutex::default() }
+        Self { sim, log: Arc::default(), kept: Arc::default(), forgiven: Mutex::default() }
     }
 
     /// Turns a lever of the simulator.
@@ -127,6 +129,20 @@ impl CallLog for Records {
     }
 }
 
+/// The newest value of each field that clients gave to be kept, instead of the agent's store.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(pub(crate) Mutex<BTreeMap<String, String>>);
+
+impl CredentialKeeper for Kept {
+    fn keep(&self, fields: &[(&str, SecretText)]) -> Result<(), KeepError> {
+        let mut kept = self.0.lock().unwrap();
+        for (name, value) in fields {
+            kept.insert((*name).to_owned(), value.expose().expose_secret().to_owned());
+        }
+        Ok(())
+    }
+}
+
 /// How a client is connected.
 pub(crate) struct Plug {
     pub(crate) kind: &'static str,
@@ -195,7 +211,8 @@ impl Plug {
         let gate = Gate::new(settings, pace, log, clock.clone()).expect("the gate can be made");
         let settings = self.settings.as_object().cloned().unwrap_or_default();
         let companies = self.companies;
-        let build = Build { transport: Arc::new(gate), credential, url, settings, companies, clock };
+        let keeper = Arc::clone(&wire.kept) as Arc<dyn CredentialKeeper>;
+        let build = Build { transport: Arc::new(gate), credential, keeper, url, settings, companies, clock };
         (vendor.build)(build).unwrap_or_else(|findings| panic!("{findings:#?}"))
     }
 }

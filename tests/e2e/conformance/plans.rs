@@ -11,6 +11,7 @@ use spend::money::{Currency, Money};
 use spend::plan::{DocumentReference, InvoiceLine, JournalLine, PlannedDocument, PostingPlan};
 use spend::posting::{Posting, PostingState};
 use spend::reference::ReferenceData;
+use std::collections::BTreeMap;
 
 /// What a plan is made of.
 #[derive(Clone, Debug)]
@@ -67,6 +68,7 @@ impl Draft {
                         amount: usd(*cents),
                         description: format!("Natural account {natural}"),
                         project: None,
+                        dimensions: BTreeMap::new(),
                     })
                     .collect();
                 lines.push(JournalLine {
@@ -74,6 +76,7 @@ impl Draft {
                     amount: usd(-total.minor),
                     description: "Ann Lee, January trip".to_owned(),
                     project: None,
+                    dimensions: BTreeMap::new(),
                 });
                 PlannedDocument::Journal { lines }
             }
@@ -92,6 +95,7 @@ impl Draft {
                             amount: usd(*cents),
                             description: format!("Natural account {natural}"),
                             project: None,
+                            dimensions: BTreeMap::new(),
                         })
                         .collect(),
                 }

@@ -16,16 +16,24 @@ impl FindingCode {
             Self::SegmentInactive => SEGMENT_INACTIVE,
             Self::TagMissing => TAG_MISSING,
             Self::TagUnmapped => TAG_UNMAPPED,
+            Self::DimensionUnknown => DIMENSION_UNKNOWN,
+            Self::DimensionInactive => DIMENSION_INACTIVE,
+            Self::DimensionMissing => DIMENSION_MISSING,
             Self::ProjectUnknown => PROJECT_UNKNOWN,
             Self::ProjectClosed => PROJECT_CLOSED,
             Self::OwnerUnmapped => OWNER_UNMAPPED,
             Self::VendorUnknown => VENDOR_UNKNOWN,
             Self::VendorInactive => VENDOR_INACTIVE,
             Self::VendorPayHold => VENDOR_PAY_HOLD,
+            Self::MerchantMissing => MERCHANT_MISSING,
+            Self::MerchantUnmatched => MERCHANT_UNMATCHED,
+            Self::MerchantsDiffer => MERCHANTS_DIFFER,
+            Self::MerchantMatched => MERCHANT_MATCHED,
             Self::PeriodMissing => PERIOD_MISSING,
             Self::PeriodClosed => PERIOD_CLOSED,
             Self::CurrencyRefused => CURRENCY_REFUSED,
             Self::PaidByCard => PAID_BY_CARD,
+            Self::OwedToOwner => OWED_TO_OWNER,
             Self::TotalMismatch => TOTAL_MISMATCH,
             Self::NothingToPost => NOTHING_TO_POST,
             Self::AmountInvalid => AMOUNT_INVALID,
@@ -141,6 +149,41 @@ tags are the ERP's codes already.
 
 Then replay the record.";
 
+const DIMENSION_UNKNOWN: &str = "\
+Beside the account a line can carry dimensions (project task, cost code, branch, department, class). One of them has a
+value that the ERP does not have, or not within the line's project.
+
+It is held because the ERP would refuse the line, or book it where nobody looks for it. Nothing has been written.
+
+To mend it, look at the dimension and value shown. Values come from a tag first, then from the category's rule, then
+from `flow.mapping.default_dimensions`. Correct the tag in the spend system, map it in `flow.mapping.tags` in
+purser.toml, or add the value in the ERP.
+
+Then replay the record.";
+
+const DIMENSION_INACTIVE: &str = "\
+A dimension's value (project task, cost code, branch, department, class) exists in the ERP and is inactive, or not
+effective on the posting date.
+
+It is held because somebody closed it on purpose. Nothing has been written.
+
+To mend it, activate the value in the ERP, correct the tag in the spend system, or map it to its successor in
+`flow.mapping.tags` in purser.toml.
+
+Then replay the record.";
+
+const DIMENSION_MISSING: &str = "\
+The line's project is divided further in the ERP (into tasks, for instance), and nothing says to which part the line
+belongs.
+
+It is held because the ERP takes no line for the project as a whole, and a guessed part would be a wrong one. Nothing
+has been written.
+
+To mend it, tag the expense in the spend system, or give the value in the category's rule (`dimensions`) or in
+`flow.mapping.default_dimensions` in purser.toml.
+
+Then replay the record.";
+
 const PROJECT_UNKNOWN: &str = "\
 A tag names a project that the ERP does not have in this company.
 
@@ -198,6 +241,48 @@ written.
 
 To mend it, ask who set the pay hold. Once it is lifted in the ERP, replay the record.";
 
+const MERCHANT_MISSING: &str = "\
+The flow makes invoices out to the vendor that the merchant is, and this record has a line without a merchant.
+
+It is held because nobody can tell who is to be on the invoice. Nothing has been written.
+
+To mend it, enter the merchant in the spend system, or set `flow.mapping.default_vendor` in purser.toml: records
+without any merchant then go to that vendor.
+
+Then replay the record.";
+
+const MERCHANT_UNMATCHED: &str = "\
+The flow makes invoices out to the vendor that the merchant is. No vendor's name is surely this merchant's: none is
+alike enough (`flow.mapping.match_threshold`), several are alike, or a word or number sets them apart although they look
+alike. The finding lists the nearest with their likeness in thousandths.
+
+It is held because an invoice of the wrong company is paid to the wrong company. Nothing has been written.
+
+To mend it, say which vendor the merchant is: `purser records choose RECORD VENDOR`. The choice is remembered for this
+merchant and used for all its later records; `purser merchants list` shows all choices. If the vendor is not in the ERP
+yet, set it up there first. Rules for merchants can also stand in `flow.mapping.merchants` in purser.toml.
+
+The choice plans the record again at once. Other records of the same merchant that are held: `purser records replay`.";
+
+const MERCHANTS_DIFFER: &str = "\
+The lines of this record were spent at merchants that are different vendors, and an invoice has one vendor.
+
+It is held because no line may be paid to another's vendor. Nothing has been written.
+
+To mend it, split the record in the spend system, or book such records with a flow that writes journals, or with
+`flow.mapping.vendor_from = \"owner\"` where it is the report of a person.
+
+Then replay the record.";
+
+const MERCHANT_MATCHED: &str = "\
+The merchant of the record was taken for a vendor because their names are alike enough, no other vendor is near, and
+no word or number sets them apart. The note shows the likeness in thousandths.
+
+It holds nothing: it is there so that a person who looks at the record sees how the vendor was found.
+
+To have it otherwise, name the vendor for this merchant in `flow.mapping.merchants` in purser.toml, or with
+`purser records choose` before it is booked, or raise `flow.mapping.match_threshold`.";
+
 const PERIOD_MISSING: &str = "\
 No fiscal period of the company covers the posting date, so the ERP has nowhere to book it.
 
@@ -229,13 +314,26 @@ To mend it, add the currency to `flow.mapping.currencies` in purser.toml, name a
 Then replay the record.";
 
 const PAID_BY_CARD: &str = "\
-The flow writes AP invoices that pay the owner, and this line was not paid by the owner but by a company card.
+The flow writes AP invoices, and this line was paid by a company card already.
 
-It is held because the owner would be paid for what the company has paid already. Nothing has been written.
+It is held because the invoice's vendor, be it the owner or the merchant, would be paid once more. Nothing has been
+written.
 
 To mend it, set `flow.mapping.select` to \"reimbursable\" in purser.toml, so that invoices contain only what the owner is
-owed, and book card lines with a second flow that writes journals. Where the vendor is the bank of the card, set
-`flow.mapping.card_lines_on_invoice` instead.
+owed, and book card lines with a second flow that writes journals. Where such
+invoices are meant, because their vendor is the bank of the card or because finance settles the merchant's invoice
+against the card, say so with `flow.mapping.card_lines_on_invoice`.
+
+Then replay the record.";
+
+const OWED_TO_OWNER: &str = "\
+The flow makes invoices out to merchants, and this line was paid by its owner, who is owed the money.
+
+It is held because the merchant would be paid for what the owner has paid, and the owner would not get it back. Nothing
+has been written.
+
+To mend it, set `flow.mapping.select` to \"non-reimbursable\" in purser.toml for this flow, and book what owners are owed
+with a second flow whose `vendor_from` is \"owner\".
 
 Then replay the record.";
 

@@ -20,6 +20,7 @@ pub const LINE_DESCRIPTION_MAX: usize = 45;
 struct Line {
     account: GlAccount,
     project: Option<ProjectCode>,
+    dimensions: BTreeMap<String, String>,
     amount: Money,
     description: String,
 }
@@ -63,20 +64,22 @@ impl PostingPlan {
     }
 }
 
-/// One line per account and project; sums of zero are left out.
+/// One line per account, project and dimensions; sums of zero are left out.
 fn summary(valid: &ValidatedDocument) -> Result<Vec<Line>, MoneyError> {
-    let mut groups: BTreeMap<(&GlAccount, Option<&ProjectCode>), Vec<&ValidLine>> = BTreeMap::new();
+    type Place<'a> = (&'a GlAccount, Option<&'a ProjectCode>, &'a BTreeMap<String, String>);
+    let mut groups: BTreeMap<Place<'_>, Vec<&ValidLine>> = BTreeMap::new();
     for line in &valid.lines {
-        groups.entry((&line.account, line.project.as_ref())).or_default().push(line);
+        groups.entry((&line.account, line.project.as_ref(), &line.dimensions)).or_default().push(line);
     }
     let mut lines = Vec::new();
-    for ((account, project), group) in groups {
+    for ((account, project, dimensions), group) in groups {
         let amount = Money::sum(valid.currency, group.iter().map(|line| line.amount))?;
         let names: BTreeSet<String> = group.iter().map(|line| line.label()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         if !amount.is_zero() {
             let description = description(&names, LINE_DESCRIPTION_MAX);
-            lines.push(Line { account: account.clone(), project: project.cloned(), amount, description });
+            let (account, project, dimensions) = (account.clone(), project.cloned(), dimensions.clone());
+            lines.push(Line { account, project, dimensions, amount, description });
         }
     }
     Ok(lines)
@@ -89,6 +92,7 @@ fn detail(valid: &ValidatedDocument) -> Vec<Line> {
     let line = |part: &ValidLine| Line {
         account: part.account.clone(),
         project: part.project.clone(),
+        dimensions: part.dimensions.clone(),
         amount: part.amount,
         description: description(&[&part.merchant, &part.label()], LINE_DESCRIPTION_MAX),
     };
@@ -97,7 +101,7 @@ fn detail(valid: &ValidatedDocument) -> Vec<Line> {
 
 /// Everything of a line that can reach the plan, so that lines alike in it are interchangeable.
 fn canonical(line: &ValidLine) -> impl Ord {
-    let place = (line.date, &line.id, line.tax, &line.account, &line.project);
+    let place = (line.date, &line.id, line.tax, &line.account, &line.project, &line.dimensions);
     (place, line.amount.minor, &line.merchant, &line.category)
 }
 
@@ -111,11 +115,12 @@ fn journal(valid: &ValidatedDocument, lines: Vec<Line>) -> Result<PlannedDocumen
     }
     let mut lines: Vec<JournalLine> = lines
         .into_iter()
-        .map(|Line { account, project, amount, description }| JournalLine {
+        .map(|Line { account, project, dimensions, amount, description }| JournalLine {
             account,
             amount,
             description,
             project,
+            dimensions,
         })
         .collect();
     let text = description(&[&valid.owner, &valid.title], LINE_DESCRIPTION_MAX);
@@ -128,6 +133,7 @@ fn journal(valid: &ValidatedDocument, lines: Vec<Line>) -> Result<PlannedDocumen
                 amount,
                 description: text.clone(),
                 project: None,
+                dimensions: BTreeMap::new(),
             });
         }
     }
@@ -143,11 +149,12 @@ fn invoice(valid: &ValidatedDocument, lines: Vec<Line>) -> Result<PlannedDocumen
         debit_memo: valid.total.minor < 0,
         lines: lines
             .into_iter()
-            .map(|Line { account, project, amount, description }| InvoiceLine {
+            .map(|Line { account, project, dimensions, amount, description }| InvoiceLine {
                 account,
                 amount,
                 description,
                 project,
+                dimensions,
             })
             .collect(),
     })

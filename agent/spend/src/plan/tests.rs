@@ -3,7 +3,7 @@
 use super::*;
 use crate::document::{SpendDocument, SpendLine, Tag};
 use crate::finding::FindingCode;
-use crate::mapping::{LineMode, MappingRules};
+use crate::mapping::{LineMode, MappingRules, TagRule, TagTarget};
 use crate::sample::{self, context, document, line, plan, rules, usd};
 use proptest::prelude::*;
 
@@ -12,6 +12,17 @@ const INVOICE: DocumentKind = DocumentKind::ApInvoice;
 
 fn in_mode(lines: LineMode) -> MappingRules {
     MappingRules { lines, tax_account: Some("1400".into()), card_lines_on_invoice: true, ..rules() }
+}
+
+fn in_branches(mut rules: MappingRules) -> MappingRules {
+    rules.tags.push(TagRule {
+        level: 3,
+        target: TagTarget::Dimension("branch".to_owned()),
+        required: false,
+        values: BTreeMap::new(),
+        pass_through: true,
+    });
+    rules
 }
 
 /// Account, minor units and text of every line.
@@ -84,6 +95,24 @@ fn lines_on_different_projects_are_not_summed() {
     let report = document(vec![tagged("1", "P1"), line("2", "Travel", 100), tagged("3", "P1")]);
     let expected = [(sample::TRAVEL, 100), (sample::TRAVEL, 200), (sample::ACCRUED, -300)];
     assert_eq!(amounts(&plan(&report, &rules(), JOURNAL)), pairs(&expected));
+}
+
+#[test]
+fn lines_of_different_dimensions_are_not_summed_and_offsets_have_none() {
+    let in_branch = |id: &str, branch: &str| {
+        let mut line = line(id, "Travel", 100);
+        line.tags.push(Tag { level: 3, value: branch.to_owned(), code: None });
+        line
+    };
+    let report = document(vec![in_branch("1", "HQ"), line("2", "Travel", 100), in_branch("3", "HQ")]);
+    let plan = plan(&report, &in_branches(rules()), JOURNAL);
+    let PlannedDocument::Journal { lines } = &plan.document else { panic!() };
+    let told: Vec<(i64, Option<&str>)> =
+        lines.iter().map(|l| (l.amount.minor, l.dimensions.get("branch").map(String::as_str))).collect();
+    assert_eq!(told, [(100, None), (200, Some("HQ")), (-300, None)]);
+    let stored = serde_json::to_string(&plan).unwrap();
+    assert!(serde_json::from_str::<PostingPlan>(&stored).unwrap().is_intact());
+    assert!(!serde_json::from_str::<PostingPlan>(&stored.replace("HQ", "WH")).unwrap().is_intact());
 }
 
 #[test]
@@ -172,6 +201,13 @@ fn keys_hashes_and_references_are_stable_across_releases() {
         (plan.key.as_str(), plan.reference.to_string().as_str()),
         ("2425e17e78a95845d1304082ff8c77f8", "EXP-R00bCluvcO4T-7482c0b0-403dca45e5")
     );
+    assert_eq!(plan.hash, "2e36ae8d38e3677ce087ec11e021ce6379d24ec7453f25cbf949c19cb3630d4a");
+    for (lines, hash) in [
+        (LineMode::Detail, "66390a80867c04f455f9278d7e97943a3031daf1b38d7e17d4ef580f28228da6"),
+        (LineMode::Summary, "8344911fd601c8ba9839a454b953f764cd0a4b8414c11c14af4ad654b9bfee4c"),
+    ] {
+        assert_eq!(sample::plan(&mixed(), &in_mode(lines), INVOICE).hash, hash, "{lines:?}");
+    }
 }
 
 #[test]
@@ -203,6 +239,9 @@ fn some_line() -> impl Strategy<Value = SpendLine> {
             if project {
                 made.tags.push(Tag { level: 2, value: "P1".to_owned(), code: None });
             }
+            if date.ends_with("11") {
+                made.tags.push(Tag { level: 3, value: format!("B{}", cents.rem_euclid(3)), code: None });
+            }
             made
         })
 }
@@ -218,7 +257,8 @@ fn some_report() -> impl Strategy<Value = SpendDocument> {
 
 fn try_plan(report: &SpendDocument, lines: LineMode, kind: DocumentKind) -> Option<PostingPlan> {
     let valid =
-        crate::validate::validate(report, &in_mode(lines), &sample::reference(), &context(kind)).ok()?;
+        crate::validate::validate(report, &in_branches(in_mode(lines)), &sample::reference(), &context(kind))
+            .ok()?;
     PostingPlan::build(&valid, &context(kind)).ok()
 }
 

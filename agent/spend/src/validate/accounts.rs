@@ -101,15 +101,24 @@ impl<'a> Check<'a> {
     }
 
     fn known_category(&self, line: &SpendLine) -> Option<Segments> {
-        let name = line.category.as_deref().unwrap_or_default();
-        if let Some(rule) = self.rules.categories.get(name) {
-            return Some(self.rule_segments(rule));
+        match (self.category_rule(line), self.used_code(line)) {
+            (Some(rule), _) => Some(self.rule_segments(rule)),
+            (None, Some(code)) => Some(self.split(code)),
+            (None, None) => None,
         }
+    }
+
+    /// The rule of a line's category: its own, or the default where the source gives no code either.
+    pub(super) fn category_rule(&self, line: &SpendLine) -> Option<&'a CategoryRule> {
+        let rules = self.rules;
+        let own = rules.categories.get(line.category.as_deref().unwrap_or_default());
+        own.or_else(|| rules.default_category.as_ref().filter(|_| self.used_code(line).is_none()))
+    }
+
+    /// The code that the source attaches to the category, where codes are used.
+    fn used_code<'l>(&self, line: &'l SpendLine) -> Option<&'l str> {
         let code = line.category_code.as_deref().map(str::trim).filter(|code| !code.is_empty());
-        if let Some(code) = code.filter(|_| self.rules.use_category_code) {
-            return Some(self.split(code));
-        }
-        self.rules.default_category.as_ref().map(|rule| self.rule_segments(rule))
+        code.filter(|_| self.rules.use_category_code)
     }
 
     fn rule_segments(&self, rule: &CategoryRule) -> Segments {
@@ -118,14 +127,18 @@ impl<'a> Check<'a> {
         segments
     }
 
-    /// A code is a whole account when it has as many parts as an account, else a natural account.
+    /// What stands between `|` fills the segments from the first on, empty parts left to others; `-` separates only
+    /// where there are as many parts as segments, for it may be part of a natural account.
     fn split(&self, code: &str) -> Segments {
         let code = code.trim();
+        let count = usize::from(self.rules.segment_count);
         let is_natural = self.reference.segments.get(&1).is_some_and(|s| s.values.contains_key(code));
         for separator in ['|', '-'] {
             let parts: Vec<&str> = code.split(separator).map(str::trim).collect();
-            if !is_natural && parts.len() > 1 && parts.len() == usize::from(self.rules.segment_count) {
-                return (1..).zip(parts.into_iter().map(str::to_owned)).collect();
+            let whole = parts.len() == count || (separator == '|' && parts.len() < count);
+            if !is_natural && parts.len() > 1 && whole {
+                let parts = (1..).zip(parts.into_iter().map(str::to_owned));
+                return parts.filter(|(_, value)| !value.is_empty()).collect();
             }
         }
         Segments::from([(1, code.to_owned())])

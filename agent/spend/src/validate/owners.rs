@@ -1,12 +1,39 @@
-//! From the owner of a record to the vendor that is paid.
+//! The vendor that is paid: through the owner of the record, by the merchant, or the one that the flow names.
 
 use super::{Check, ValidVendor};
+use crate::document::SpendLine;
 use crate::finding::FindingCode;
 use crate::ids::VendorCode;
+use crate::mapping::VendorFrom;
 
 impl Check<'_> {
+    /// Whom the invoice is made out to.
+    pub(super) fn vendor(&mut self, selected: &[&SpendLine]) -> Option<ValidVendor> {
+        match self.rules.vendor_from {
+            VendorFrom::Owner => self.owner_vendor(),
+            VendorFrom::Merchant => self.merchant_vendor(selected),
+            VendorFrom::Fixed => self.fixed_vendor(),
+        }
+    }
+
+    /// The flow's default, whoever spent it and wherever.
+    pub(super) fn fixed_vendor(&mut self) -> Option<ValidVendor> {
+        let Some(code) = self.rules.default_vendor.clone() else {
+            self.finding(
+                FindingCode::VendorUnknown,
+                None,
+                "vendor",
+                "",
+                "no vendor is set that invoices of this flow are made out to".to_owned(),
+                "set flow.mapping.default_vendor in purser.toml".to_owned(),
+            );
+            return None;
+        };
+        self.usable_vendor(&code)
+    }
+
     /// The rules of the flow first, then the ERP's employee record, then the flow's default.
-    pub(super) fn vendor(&mut self) -> Option<ValidVendor> {
+    fn owner_vendor(&mut self) -> Option<ValidVendor> {
         let email = self.document.owner.email.trim().to_lowercase();
         let owners = &self.rules.owners;
         // People write addresses as they please in a configuration file.
@@ -16,24 +43,33 @@ impl Check<'_> {
         let by_employee = || self.reference.employees.get(&email).and_then(|e| e.expense_vendor.as_ref());
         let code = by_rule.or_else(by_employee).or(self.rules.default_vendor.as_ref()).cloned();
         let Some(code) = code else {
-            self.finding(
-                FindingCode::OwnerUnmapped,
-                None,
-                "owner",
-                &email,
-                format!("no vendor is known through which `{email}` is paid"),
-                format!(
-                    "give the employee a supplier in the ERP, or add flow.mapping.owners.\"{email}\" \
-                     (or flow.mapping.default_vendor) in purser.toml"
+            let (message, fix) = match email.as_str() {
+                "" => (
+                    "the record has no owner, and invoices of this flow pay owners".to_owned(),
+                    "set flow.mapping.default_vendor, or another flow.mapping.vendor_from, in purser.toml"
+                        .to_owned(),
                 ),
-            );
+                email => (
+                    format!("no vendor is known through which `{email}` is paid"),
+                    format!(
+                        "give the employee a supplier in the ERP, or add flow.mapping.owners.\"{email}\" \
+                         (or flow.mapping.default_vendor) in purser.toml"
+                    ),
+                ),
+            };
+            self.finding(FindingCode::OwnerUnmapped, None, "owner", &email, message, fix);
             return None;
         };
         self.usable_vendor(&code)
     }
 
-    fn usable_vendor(&mut self, code: &VendorCode) -> Option<ValidVendor> {
+    pub(super) fn usable_vendor(&mut self, code: &VendorCode) -> Option<ValidVendor> {
         let value = code.as_str();
+        let place = match self.rules.vendor_from {
+            VendorFrom::Owner => "flow.mapping.owners in purser.toml",
+            VendorFrom::Merchant => "flow.mapping.merchants in purser.toml (or by `purser records choose`)",
+            VendorFrom::Fixed => "flow.mapping.default_vendor in purser.toml",
+        };
         let Some(vendor) = self.reference.vendors.get(code) else {
             self.finding(
                 FindingCode::VendorUnknown,
@@ -41,7 +77,7 @@ impl Check<'_> {
                 "vendor",
                 value,
                 format!("vendor {code} is not among the suppliers of company {}", self.reference.company),
-                "set the supplier up in the ERP, or mend flow.mapping.owners in purser.toml".to_owned(),
+                format!("set the supplier up in the ERP, or mend {place}"),
             );
             return None;
         };
@@ -52,8 +88,7 @@ impl Check<'_> {
                 "vendor",
                 value,
                 format!("vendor {code} ({}) is inactive", vendor.name),
-                "activate the supplier in the ERP, or name another in flow.mapping.owners in purser.toml"
-                    .to_owned(),
+                format!("activate the supplier in the ERP, or name another in {place}"),
             );
         }
         if vendor.pay_hold {
@@ -75,7 +110,7 @@ impl Check<'_> {
                 "vendor currency",
                 self.document.currency.code(),
                 format!("vendor {code} is paid in {fixed}, the record is in {}", self.document.currency),
-                "name a supplier of that currency in flow.mapping.owners in purser.toml".to_owned(),
+                format!("name a supplier of that currency in {place}"),
             );
         }
         Some(ValidVendor { code: code.clone(), number: vendor.number, terms: vendor.terms.clone() })

@@ -96,12 +96,13 @@ impl TagTarget {
         match self {
             Self::Segment(number) => format!("segment {number}"),
             Self::Project => "project".to_owned(),
+            Self::Dimension(name) => format!("dimension {name}"),
         }
     }
 }
 
 /// The ERP's code for a line's tag; `Err` with the tag's value when no mapping allows it.
-fn tag_value<'l>(rule: &TagRule, line: &'l SpendLine) -> Result<Option<String>, &'l str> {
+pub(super) fn tag_value<'l>(rule: &TagRule, line: &'l SpendLine) -> Result<Option<String>, &'l str> {
     let tag = line.tags.iter().find(|tag| tag.level == rule.level && !tag.value.trim().is_empty());
     let Some(tag) = tag else { return Ok(None) };
     let code = tag.code.as_deref().filter(|code| !code.trim().is_empty());

@@ -9,6 +9,9 @@ use crate::sample::{self, context, day, document, line, reference, rules, usd};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
+mod company_card;
+mod dimensions;
+
 /// A report, its rules and its ERP, to be spoiled by a case.
 struct Case {
     document: SpendDocument,
@@ -199,7 +202,10 @@ fn tags_come_before_the_category_and_the_category_before_defaults() {
         case.document.lines.truncate(1);
         case.document.lines[0].tags = tag_value.map(|value| tag(1, value)).into_iter().collect();
         let segments: BTreeMap<u8, String> = fixed.map(|value| (3, value.to_owned())).into_iter().collect();
-        case.rules.categories.insert("Travel".into(), CategoryRule { account: "6100".into(), segments });
+        case.rules.categories.insert(
+            "Travel".into(),
+            CategoryRule { account: "6100".into(), segments, dimensions: BTreeMap::new() },
+        );
         case.rules.default_segments.insert(3, "200".into());
         case.rules.offset_reimbursable = Some(sample::ACCRUED.into());
         case.check().unwrap().lines()[0].account().to_string()
@@ -229,18 +235,40 @@ fn a_category_code_may_be_a_natural_or_a_whole_account() {
     for code in ["6100|00|300", "6100-00-300"] {
         assert_eq!(untagged(code).check().unwrap().lines()[0].account().as_str(), "6100|00|300", "{code}");
     }
-    // neither a natural account nor as many parts as an account has
-    assert_eq!(untagged("6100|00").findings(), on_line(Code::AccountUnknown, "1", "6100|00"));
+    // More parts than an account has.
+    assert_eq!(untagged("6100|00|300|1").findings(), on_line(Code::AccountUnknown, "1", "6100|00|300|1"));
     let mut unused = untagged("6100|00|300");
     unused.rules.use_category_code = false;
     assert_eq!(unused.findings(), on_line(Code::CategoryUnmapped, "1", "Unlisted"));
 }
 
 #[test]
+fn a_category_code_may_fill_the_first_segments_and_tags_and_defaults_the_others() {
+    for (code, tagged, expected) in [
+        ("6100|00", Some("300"), "6100|00|300"),
+        ("6100|00|300", Some("200"), "6100|00|200"),
+        ("6100||300", None, "6100|00|300"),
+        ("6100|", Some("200"), "6100|00|200"),
+        (" 6100 | 00 ", None, "6100|00|200"),
+    ] {
+        let mut case = Case::new(JOURNAL);
+        case.document.lines.truncate(1);
+        let line = &mut case.document.lines[0];
+        line.category = Some("Unlisted".into());
+        line.category_code = Some(code.into());
+        line.tags = tagged.map(|value| tag(1, value)).into_iter().collect();
+        case.rules.default_segments.insert(3, "200".into());
+        case.rules.offset_reimbursable = Some(sample::ACCRUED.into());
+        assert_eq!(case.check().unwrap().lines()[0].account().as_str(), expected, "{code}");
+    }
+}
+
+#[test]
 fn the_default_category_catches_what_nothing_else_names() {
     let mut case = Case::new(JOURNAL);
     case.document.lines[0].category = None;
-    case.rules.default_category = Some(CategoryRule { account: "6200".into(), segments: BTreeMap::new() });
+    case.rules.default_category =
+        Some(CategoryRule { account: "6200".into(), segments: BTreeMap::new(), dimensions: BTreeMap::new() });
     assert_eq!(case.check().unwrap().lines()[0].account().as_str(), sample::MEALS);
 }
 

@@ -36,7 +36,12 @@ pub(super) fn summary(draft: &AuditDraft) -> String {
             format!("{} {} -> {answer} ({} ms)", text("operation"), text("method"), detail["duration_ms"])
         }
         AuditKind::Decision | AuditKind::Secret => {
-            let about = [draft.flow.as_ref().map(|flow| flow.as_str()), detail["secret"].as_str()];
+            let about = [
+                draft.flow.as_ref().map(|flow| flow.as_str()),
+                detail["secret"].as_str(),
+                detail["merchant"].as_str(),
+                detail["vendor"].as_str(),
+            ];
             let about: Vec<&str> = about.into_iter().flatten().collect();
             let note = text("note");
             let note = if note.is_empty() { String::new() } else { format!(": {note}") };

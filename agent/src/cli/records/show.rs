@@ -3,14 +3,16 @@
 use super::find;
 use crate::cli::context::Context;
 use crate::cli::{Exit, Format, Global, audit, output};
-use crate::store::{AuditEntry, PostingSummary};
+use crate::flows::merchants::choices;
+use crate::store::{AuditEntry, PostingSummary, Store};
 use anyhow::Result;
 use spend::finding::{Finding, FindingCode};
 use spend::ids::{GlAccount, ProjectCode};
+use spend::matching::merchant_key;
 use spend::money::Money;
 use spend::plan::{PlannedDocument, PostingPlan};
 use spend::posting::{Posting, PostingState};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Prints document, plan, findings and history.
 ///
@@ -32,8 +34,10 @@ pub(super) fn run(global: &Global, context: &Context, key: &str) -> Result<Exit>
     }
     head(&posting);
     document(&posting);
+    print_choices(&store, &posting)?;
     if let Some(plan) = &posting.plan {
         print_plan(plan);
+        print_notes(&history);
     }
     findings(&posting);
     if revisions.len() > 1 {
@@ -118,6 +122,36 @@ fn document(posting: &Posting) {
     output::show(&table);
 }
 
+/// What people chose for the merchants of a record.
+fn print_choices(store: &Store, posting: &Posting) -> Result<()> {
+    let keys: BTreeSet<String> = posting.document.lines.iter().filter_map(merchant_key).collect();
+    let choices = choices(store, &posting.flow)?;
+    for choice in keys.iter().filter_map(|key| choices.get(key)) {
+        let note = if choice.decision.note.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", choice.decision.note)
+        };
+        output::line(format!(
+            "merchant  {} is vendor {}, chosen by {} at {}{note}",
+            choice.merchant,
+            choice.vendor,
+            choice.decision.by,
+            output::moment(choice.at)
+        ));
+    }
+    Ok(())
+}
+
+/// What was worth noting when the plan was made.
+fn print_notes(history: &[AuditEntry]) {
+    let planned = history.iter().rev().find(|entry| entry.draft.detail.get("plan").is_some());
+    let notes = planned.and_then(|entry| entry.draft.detail["notes"].as_array());
+    for message in notes.into_iter().flatten().filter_map(|note| note["message"].as_str()) {
+        output::line(format!("note: {message}"));
+    }
+}
+
 fn print_plan(plan: &PostingPlan) {
     output::line(format!(
         "\nplan: {} {} in company {}, dated {}, plan hash {}",
@@ -132,25 +166,42 @@ fn print_plan(plan: &PostingPlan) {
         output::line(format!("{kind} vendor {vendor}, terms {}", terms.as_deref().unwrap_or("the vendor's")));
     }
     let mut table = output::table(&["account", "project", "text", "debit", "credit"]);
-    let mut row = |account: &GlAccount, project: &Option<ProjectCode>, text: &str, amount: Money| {
+    let mut row = |account: &GlAccount, of: String, text: &str, amount: Money| {
         let (debit, credit) = sides(amount);
         table.add_row([
             output::cell(account.as_str()),
-            output::cell(project.as_ref().map_or("", |project| project.as_str())),
+            output::cell(of),
             output::cell(output::short(text, 60)),
             output::right(debit),
             output::right(credit),
         ]);
     };
     match &plan.document {
-        PlannedDocument::Journal { lines } => {
-            lines.iter().for_each(|line| row(&line.account, &line.project, &line.description, line.amount));
-        }
-        PlannedDocument::ApInvoice { lines, .. } => {
-            lines.iter().for_each(|line| row(&line.account, &line.project, &line.description, line.amount));
-        }
+        PlannedDocument::Journal { lines } => lines.iter().for_each(|line| {
+            row(
+                &line.account,
+                place(line.project.as_ref(), &line.dimensions),
+                &line.description,
+                line.amount,
+            );
+        }),
+        PlannedDocument::ApInvoice { lines, .. } => lines.iter().for_each(|line| {
+            row(
+                &line.account,
+                place(line.project.as_ref(), &line.dimensions),
+                &line.description,
+                line.amount,
+            );
+        }),
     }
     output::show(&table);
+}
+
+/// Project and dimensions of a line.
+fn place(project: Option<&ProjectCode>, dimensions: &BTreeMap<String, String>) -> String {
+    let dimensions = dimensions.iter().map(|(name, value)| format!("{name} {value}"));
+    let parts: Vec<String> = project.map(ToString::to_string).into_iter().chain(dimensions).collect();
+    parts.join(", ")
 }
 
 fn sides(amount: Money) -> (String, String) {

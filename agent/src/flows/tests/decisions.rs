@@ -34,7 +34,8 @@ fn odd_category(world: &World, id: &str) {
 }
 
 fn map_it(world: &mut World) {
-    let rule = CategoryRule { account: "6100".to_owned(), segments: BTreeMap::new() };
+    let rule =
+        CategoryRule { account: "6100".to_owned(), segments: BTreeMap::new(), dimensions: BTreeMap::new() };
     world.settings.rules.categories.insert("Gifts".to_owned(), rule);
 }
 

@@ -5,11 +5,11 @@ use super::faults::{Call, Fault, Faults, failure};
 use crate::clock::Clock;
 use crate::vendors::{Claimed, ErpDocument, ErpTarget};
 use async_trait::async_trait;
-use spend::ids::{CompanyId, GlAccount};
+use spend::ids::{CompanyId, GlAccount, VendorCode};
 use spend::money::Money;
 use spend::plan::{PostingPlan, Stage};
 use spend::posting::{ErpReceipt, Failure, FailureClass, LookUp};
-use spend::reference::{Account, Effective, ReferenceData, Segment, SegmentValue};
+use spend::reference::{Account, Effective, ReferenceData, Segment, SegmentValue, Vendor};
 use spend::{Date, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -220,6 +220,18 @@ impl ErpTarget for FakeErp {
     }
 }
 
+fn vendor((code, name): (&str, &str)) -> (VendorCode, Vendor) {
+    let vendor = Vendor {
+        number: 70,
+        name: name.to_owned(),
+        inactive: false,
+        pay_hold: false,
+        currency: None,
+        terms: None,
+    };
+    (VendorCode::from(code), vendor)
+}
+
 /// One segment, an account for travel and one for accrued expenses.
 fn reference(company: &CompanyId, as_of: Timestamp) -> ReferenceData {
     let open = Effective::default();
@@ -237,9 +249,10 @@ fn reference(company: &CompanyId, as_of: Timestamp) -> ReferenceData {
         company: company.clone(),
         accounts: ["6100", "2100"].map(account).into(),
         segments: [(1, natural)].into(),
-        vendors: BTreeMap::new(),
+        vendors: [("ACME", "Acme Tools LLC"), ("DELTA", "Delta Air Lines")].map(vendor).into(),
         employees: BTreeMap::new(),
         projects: BTreeMap::new(),
+        dimensions: BTreeMap::new(),
         periods: None,
     }
 }

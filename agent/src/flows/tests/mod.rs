@@ -2,7 +2,7 @@
 //!
 //! - `faults`, `source`, `erp`: the fakes and what goes wrong in them; `world` wires them to a flow;
 //! - `invariants`: what must hold at the end, judged from the two systems' own books;
-//! - `scenarios`, `held`, `decisions`, `proofs`: single cases by name;
+//! - `scenarios`, `held`, `decisions`, `merchants`, `proofs`: single cases by name;
 //! - `three_questions`: runs twice, dies just after, answer lost, at every step;
 //! - `simulation`: 30 days at many seeds.
 
@@ -11,6 +11,7 @@ mod erp;
 mod faults;
 mod held;
 mod invariants;
+mod merchants;
 mod proofs;
 mod scenarios;
 mod simulation;

@@ -6,8 +6,8 @@
 //! and backwards, while the ERP's time goes on evenly: that must not shorten the settle window, on which everything
 //! rests where rewriting without uniqueness is allowed. After a death the machine itself has sometimes started again.
 //!
-//! Density: about one new report, one run and a half and one edit a day, so that a thousand seeds stay below five
-//! minutes on two cores in a build without optimisation (sealing takes most of it).
+//! Density: about one new report, one run and a half and one edit a day, so that a thousand seeds take some two minutes
+//! on two cores in a build without optimisation.
 
 use super::faults::{Call, Fault};
 use super::invariants::breaches;

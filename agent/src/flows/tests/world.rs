@@ -244,6 +244,7 @@ pub(super) fn document(id: &str, approved: Date, cents: i64) -> SpendDocument {
             id: LineId::from("1"),
             date: Some(approved),
             merchant: "Acme Air".to_owned(),
+            merchant_id: None,
             category: Some("Travel".to_owned()),
             category_code: None,
             tags: Vec::new(),
@@ -264,7 +265,8 @@ pub(super) fn set_amount(document: &mut SpendDocument, cents: i64) {
 }
 
 fn settings() -> FlowSettings {
-    let travel = CategoryRule { account: "6100".to_owned(), segments: BTreeMap::new() };
+    let travel =
+        CategoryRule { account: "6100".to_owned(), segments: BTreeMap::new(), dimensions: BTreeMap::new() };
     FlowSettings {
         context: PlanContext {
             flow: FlowId::from("expenses"),

@@ -4,7 +4,7 @@ use super::samples::{
     MARKER, at, audit, batch, claimed, flow, keys, open, posted, posting, revision_of, waiting,
 };
 use crate::clock::Clock;
-use crate::secret::Origin;
+use crate::secret::{BoundSecret, Origin, SecretText};
 use crate::store::{Batch, PostingFilter, RunRecord, RunReport, StateTable, Store, StoreError, StoredSecret};
 use secrecy::SecretString;
 use spend::Timestamp;
@@ -197,6 +197,63 @@ fn named_values_runs_and_secrets_are_read_back() {
         .unwrap();
     assert!(store.secret("erp").unwrap().is_none());
     assert_eq!(store.get::<i32>(StateTable::Schedule, "x").unwrap(), None);
+}
+
+#[test]
+fn a_renewed_secret_replaces_its_own_fields_and_survives_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let set = |values: &[(&str, &str)]| StoredSecret {
+        kind: "erp".to_owned(),
+        origins: vec![Origin::parse("https://erp.example.test").unwrap()],
+        fields: values.iter().map(|(k, v)| ((*k).to_owned(), SecretString::from(*v))).collect(),
+    };
+    let put = |store: &Store, values: &[(&str, &str)]| {
+        store
+            .commit_blocking(batch(|b| {
+                b.put_secret("erp", set(values));
+            }))
+            .unwrap();
+    };
+    let renew = |store: &Store, stamp, field: &str, value: SecretText| {
+        store.commit_blocking(batch(|b| {
+            b.renew_secret("erp", stamp, vec![(field.to_owned(), value)]);
+        }))
+    };
+    let field = |store: &Store, name: &str| {
+        store.secret("erp").unwrap().unwrap().get(name).map(|value| value.expose().to_owned())
+    };
+    assert_eq!(store.secret_stamp("erp").unwrap(), None);
+    put(&store, &[("client", "C1"), ("refresh", "old")]);
+    let stamp = store.secret_stamp("erp").unwrap().unwrap();
+    let own = store.secret("erp").unwrap().unwrap();
+    let derived =
+        |value: &str| SecretText::secret(&own.get("refresh").unwrap().derived(SecretString::from(value)));
+    renew(&store, stamp, "refresh", derived("new")).unwrap();
+    renew(&store, stamp, "issued", SecretText::plain("2026-01-01")).unwrap();
+    store.close();
+    let store = open(dir.path());
+    for (name, value) in [("client", "C1"), ("refresh", "new"), ("issued", "2026-01-01")] {
+        assert_eq!(field(&store, name).as_deref(), Some(value));
+    }
+    assert_eq!(store.secrets().unwrap()[0].origins, ["https://erp.example.test:443"]);
+    // What may be sent elsewhere is not taken in.
+    let foreign = BoundSecret::new(
+        SecretString::from("astray"),
+        [Origin::parse("https://evil.example.test").unwrap()].into(),
+    );
+    let refused = renew(&store, stamp, "refresh", SecretText::secret(&foreign)).unwrap_err();
+    assert!(matches!(refused, StoreError::NotRenewed { .. }) && !refused.to_string().contains("astray"));
+    // What a person has set since then stays.
+    put(&store, &[("client", "C1"), ("refresh", "by hand")]);
+    assert!(matches!(renew(&store, stamp, "refresh", derived("late")), Err(StoreError::NotRenewed { .. })));
+    assert_eq!(field(&store, "refresh").as_deref(), Some("by hand"));
+    store
+        .commit_blocking(batch(|b| {
+            b.remove_secret("erp");
+        }))
+        .unwrap();
+    assert!(matches!(renew(&store, stamp, "refresh", derived("late")), Err(StoreError::NotRenewed { .. })));
 }
 
 #[tokio::test]

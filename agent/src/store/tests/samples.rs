@@ -9,6 +9,7 @@ use spend::ids::{CompanyId, FlowId, PostingKey, Revision, SourceId};
 use spend::money::{Currency, Money};
 use spend::plan::{DocumentReference, JournalLine, PlannedDocument, PostingPlan, Stage};
 use spend::posting::{ErpReceipt, Posting, PostingState};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A word that must never be found on disk.
@@ -83,6 +84,7 @@ fn document(source_id: &SourceId, revision: &Revision, n: u32) -> SpendDocument 
             id: "1".into(),
             date: None,
             merchant: MARKER.to_owned(),
+            merchant_id: None,
             category: Some("Meals".to_owned()),
             category_code: None,
             tags: Vec::new(),
@@ -105,6 +107,7 @@ fn plan(document: &SpendDocument) -> PostingPlan {
         amount,
         description: MARKER.to_owned(),
         project: None,
+        dimensions: BTreeMap::new(),
     };
     let lines = vec![line("6100|00", total), line("2100|00", usd(-total.minor))];
     let mut plan = PostingPlan {

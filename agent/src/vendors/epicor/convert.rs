@@ -5,9 +5,11 @@
 use super::settings::{JournalAmounts, Settings};
 use super::wire::{self, Row};
 use spend::Date;
+use spend::finding::{Finding, FindingCode};
 use spend::ids::GlAccount;
 use spend::money::{Currency, Money};
 use spend::plan::{InvoiceLine, JournalLine, PlannedDocument, PostingPlan};
+use spend::posting::{Failure, FailureClass};
 use std::collections::BTreeMap;
 
 /// Most segments of an account.
@@ -339,4 +341,23 @@ pub(super) fn group_id(plan: &PostingPlan, settings: &Settings) -> String {
         return format!("{first}{}", digest[..8].to_ascii_uppercase());
     }
     format!("{prefix}{}", plan.date.format("%y%m%d"))
+}
+
+/// Kinetic has segments and projects and nothing else on a line: what a plan wants beside them would be lost silently,
+/// so the document is refused before anything is written.
+pub(super) fn no_dimensions(plan: &PostingPlan) -> Result<(), Failure> {
+    let dimensions: Vec<_> = match &plan.document {
+        PlannedDocument::Journal { lines } => lines.iter().map(|line| &line.dimensions).collect(),
+        PlannedDocument::ApInvoice { lines, .. } => lines.iter().map(|line| &line.dimensions).collect(),
+    };
+    let Some((name, value)) = dimensions.into_iter().flatten().next() else { return Ok(()) };
+    let message = format!("Epicor Kinetic has no dimension `{name}` on the lines of a document");
+    let finding = Finding::document(
+        FindingCode::DimensionUnknown,
+        name,
+        value,
+        message.clone(),
+        "let the tag or category fill a segment or the project instead (flow.mapping in purser.toml)",
+    );
+    Err(Failure::new(FailureClass::Rejected { findings: vec![finding] }, message))
 }

@@ -78,7 +78,7 @@ fn build(parts: Build) -> Result<Roles, Vec<String>> {
         settings.companies = parts.companies;
     }
     let client = Arc::new(Epicor::new(parts.transport, parts.credential, &parts.url, settings, parts.clock));
-    Ok(Roles { source: None, erp: Some(client.clone()), probe: client })
+    Ok(Roles { source: None, erp: Some(client.clone()), reference: None, probe: client })
 }
 
 /// One connection to Kinetic.
@@ -144,6 +144,7 @@ impl ErpTarget for Epicor {
 
     async fn post(&self, claimed: &Claimed, found: &LookUp) -> Result<ErpReceipt, Failure> {
         self.note(&claimed.plan().company);
+        convert::no_dimensions(claimed.plan())?;
         saga::post(&self.client, claimed, found).await
     }
 

@@ -142,6 +142,7 @@ pub(super) async fn read(
         vendors,
         employees,
         projects,
+        dimensions: BTreeMap::new(),
         periods,
     })
 }

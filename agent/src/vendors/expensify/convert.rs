@@ -82,6 +82,7 @@ fn line(
         id: LineId::new(id),
         date: date(first(&expense.modified_created, &expense.created), "the date")?,
         merchant: text(first(&expense.modified_merchant, &expense.merchant)),
+        merchant_id: None,
         category: Some(text(&expense.category))
             .filter(|c| !c.is_empty() && !c.eq_ignore_ascii_case("uncategorized")),
         category_code: expense.category_gl_code.get().map(|code| tidy(code, settings)),

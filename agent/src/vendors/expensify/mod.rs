@@ -76,7 +76,7 @@ fn build(parts: Build) -> Result<Roles, Vec<String>> {
     let settings = Settings::from_json(&parts.settings)?;
     let client =
         Arc::new(Expensify::new(parts.transport, parts.credential, parts.url, settings, parts.clock));
-    Ok(Roles { source: Some(client.clone()), erp: None, probe: client })
+    Ok(Roles { source: Some(client.clone()), erp: None, reference: None, probe: client })
 }
 
 /// One Expensify account.

@@ -53,6 +53,23 @@ async fn invoice_line_without_a_distribution_row_gets_a_new_one() {
     assert_eq!(fake.0.lock().unwrap().accounts.len(), 2);
 }
 
+#[tokio::test]
+async fn a_dimension_that_kinetic_does_not_have_is_refused_before_anything_is_written() {
+    for mut plan in [journal_plan(), invoice_plan()] {
+        let fake = Arc::new(Fake::default());
+        let branch = [("branch".to_owned(), "HQ".to_owned())].into();
+        match &mut plan.document {
+            PlannedDocument::Journal { lines } => lines[0].dimensions = branch,
+            PlannedDocument::ApInvoice { lines, .. } => lines[0].dimensions = branch,
+        }
+        let failure =
+            epicor(fake.clone(), settings()).post(&claimed(&plan), &LookUp::Absent).await.unwrap_err();
+        let FailureClass::Rejected { findings } = &failure.class else { panic!("{failure}") };
+        assert_eq!((findings[0].code.as_str(), findings[0].value.as_str()), ("dimension-unknown", "HQ"));
+        assert_eq!(state(&fake), (0, 0, 0));
+    }
+}
+
 /// How often a document is attempted before a test gives up; a real flow waits between attempts.
 const ATTEMPTS: usize = 6;
 

@@ -54,6 +54,7 @@ pub(super) fn journal_plan() -> PostingPlan {
         amount: usd(amount),
         description: text.to_owned(),
         project: None,
+        dimensions: BTreeMap::new(),
     };
     let lines = vec![
         line("6100|00|200", "125.50", "Travel"),
@@ -70,6 +71,7 @@ pub(super) fn invoice_plan() -> PostingPlan {
         amount: usd(amount),
         description: text.to_owned(),
         project: None,
+        dimensions: BTreeMap::new(),
     };
     let lines = vec![line("6100|00|200", "125.50", "Travel"), line("6200|00|200", "-25.00", "Meals refund")];
     let document = PlannedDocument::ApInvoice {
