@@ -72,5 +72,27 @@ fn settings_findings(config: &Config) -> Vec<ConfigFinding> {
             }));
         }
     }
+    findings.extend(settle_findings(config));
+    findings
+}
+
+/// A flow must not take a write for lost while its ERP may still commit it.
+fn settle_findings(config: &Config) -> Vec<ConfigFinding> {
+    let mut findings = Vec::new();
+    for (at, flow) in config.flows.iter().enumerate() {
+        let target = config.connections.iter().find(|connection| connection.id == flow.target);
+        let Some(vendor) = target.and_then(|connection| registry::vendor(&connection.kind)) else { continue };
+        let least = vendor.least_settle_window.as_secs();
+        if u64::from(flow.policy.settle_window) < least {
+            findings.push(ConfigFinding::new(
+                format!("flow[{at}].policy.settle_window"),
+                format!(
+                    "{} may still commit a write up to {least} s after the connection is gone",
+                    vendor.name
+                ),
+                format!("write at least settle_window = {least}"),
+            ));
+        }
+    }
     findings
 }
