@@ -3,7 +3,8 @@
 
 use super::http::{CallLog, Gate, GateError, GateSettings, Pace, Paces, Transport};
 use super::{
-    CredentialKeeper, ErpTarget, Probe, ProbeResult, ReferenceTarget, SpendSource, Verdict, epicor, expensify,
+    CredentialKeeper, ErpTarget, Probe, ProbeResult, ReferenceTarget, SpendSource, Verdict, acumatica,
+    epicor, expensify,
 };
 use crate::clock::Clock;
 use crate::secret::Credential;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use url::Url;
 
 /// All vendors.
-pub static VENDORS: &[VendorKind] = &[epicor::KIND, expensify::KIND];
+pub static VENDORS: &[VendorKind] = &[acumatica::KIND, epicor::KIND, expensify::KIND];
 
 /// What the registry knows of a vendor.
 pub struct VendorKind {
