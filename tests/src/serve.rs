@@ -1,4 +1,4 @@
-//! `sandbox serve`: both simulators until Ctrl-C, with everything that an agent of one's own needs to work with them.
+//! `sandbox serve`: the simulators until Ctrl-C, with everything that an agent of one's own needs to work with them.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 
 use crate::harness::{AgentConfig, DocumentKind, EPICOR, EXPENSIFY, Sandbox, SandboxOptions};
+use crate::sim::acumatica::{BRANCH, CLIENT_GUID};
 
 /// A switch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -26,13 +27,13 @@ pub struct ServeArgs {
     /// Same seed, same reports.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Expensify on this port, Epicor on the next; otherwise free ones are taken.
+    /// Expensify on this port, Epicor and Acumatica on the next; otherwise free ones are taken.
     #[arg(long, value_name = "PORT")]
     pub port_base: Option<u16>,
     /// HTTPS with an authority made for this run.
     #[arg(long)]
     pub https: bool,
-    /// Whether Epicor refuses a second invoice with the same number of one vendor.
+    /// Whether the ERPs refuse a second invoice with the same number of one vendor.
     #[arg(long, value_enum, default_value_t)]
     pub unique: Switch,
     /// What the printed configuration has the flow write.
@@ -73,10 +74,13 @@ fn told(sandbox: &Sandbox, config: &AgentConfig, written: Option<&Path>) -> Stri
     let ready = sandbox.world.reports_in(&["APPROVED", "REIMBURSED"]).count();
     let mut text = format!(
         "Expensify  {expensify}  {} reports, {ready} of them approved\n\
-         Epicor     {epicor}  companies {}; {} is posted to\n",
+         Epicor     {epicor}  companies {}; {} is posted to\n\
+         Acumatica  {}  tenant {}, branch {BRANCH}\n",
         sandbox.world.reports.len(),
         sandbox.world.companies.join(", "),
         sandbox.company(),
+        sandbox.acumatica.url(),
+        sandbox.tenant(),
     );
     if let Some(file) = &config.ca_file {
         text.push_str(&format!("Authority  {}\n", file.display()));
@@ -91,6 +95,13 @@ fn told(sandbox: &Sandbox, config: &AgentConfig, written: Option<&Path>) -> Stri
     );
     text.push_str(&secret(EXPENSIFY, "expensify", &expensify, &sandbox.secrets.expensify()));
     text.push_str(&secret(EPICOR, "epicor", &epicor, &sandbox.secrets.epicor()));
+    text.push_str(&format!(
+        "\n# Acumatica: user {}, password {}, client {CLIENT_GUID}@{}, its secret {}\n",
+        sandbox.secrets.user,
+        sandbox.secrets.password,
+        sandbox.tenant(),
+        sandbox.secrets.acumatica_client_secret(),
+    ));
     text.push_str(&format!(
         "\n# What they hold, and how to make them stumble\n\
          sandbox state --url {epicor}\n\
@@ -117,6 +128,7 @@ mod tests {
         for part in [
             config.render().trim_end(),
             &sandbox.epicor.url(),
+            &sandbox.acumatica.url(),
             "| purser secrets set expensify --kind expensify --origin http://127.0.0.1:",
             "printf 'user=PURSER_API\\npassword=sandbox-password\\napi_key=sandbox-api-key\\n' | ",
         ] {

@@ -94,6 +94,12 @@ pub trait Simulator: Send + 'static {
     /// Wrong calls so far, each in one sentence.
     fn misuse(&self) -> Vec<String>;
 
+    /// Whether the vendor's working time ([`Reply::delay`]) passes on the simulator's clock instead of the machine's: a
+    /// caller then waits until that clock has moved on, by itself or by a test.
+    fn delays_on_clock(&self) -> bool {
+        false
+    }
+
     /// The name under which a call is counted in the journal. The path says enough for most vendors; one with a
     /// single path and the operation in the body overrides this.
     fn operation(&self, request: &Request) -> String {

@@ -1,4 +1,4 @@
-//! Both simulators, filled from one world.
+//! The simulators, filled from one world.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::{AgentConfig, DocumentKind, EPICOR, EXPENSIFY, Purser};
 use crate::server::{Running, ServeOptions, SimClock, TestCa, serve};
+use crate::sim::acumatica::{AcumaticaKnobs, AcumaticaSim, Duplicates, TENANT};
 use crate::sim::epicor::{API_KEY, ApiKey, EpicorKnobs, EpicorSim, PASSWORD, USER};
 use crate::sim::expensify::{ExpensifyKnobs, ExpensifySim};
 use crate::world::{World, WorldOptions};
@@ -78,6 +79,11 @@ impl Secrets {
     pub fn epicor(&self) -> [(&str, &str); 3] {
         [("user", &self.user), ("password", &self.password), ("api_key", &self.api_key)]
     }
+
+    /// The secret of Acumatica's OAuth 2.0 client: the ERPs share user, password and key.
+    pub fn acumatica_client_secret(&self) -> &str {
+        &self.api_key
+    }
 }
 
 /// What sandbox is wanted.
@@ -91,12 +97,14 @@ pub struct SandboxOptions {
     pub unique: bool,
     /// Serve over HTTPS with an authority of its own.
     pub https: bool,
-    /// Expensify listens here and Epicor on the next port; `None` = free ports.
+    /// Expensify listens here, Epicor and Acumatica on the next ports; `None` = free ports.
     pub port_base: Option<u16>,
     /// Knobs of the Expensify simulator; its credential is set from `secrets`.
     pub expensify: ExpensifyKnobs,
     /// Knobs of the Epicor simulator; its credential and `unique` are set from here.
     pub epicor: EpicorKnobs,
+    /// Knobs of the Acumatica simulator; its credential and `unique` are set from here.
+    pub acumatica: AcumaticaKnobs,
     /// The vendors' clock.
     pub clock: SimClock,
     /// Puts texts that occur nowhere else into some reports, so that any trace of them is a leak.
@@ -114,6 +122,7 @@ impl SandboxOptions {
             port_base: None,
             expensify: ExpensifyKnobs::default(),
             epicor: EpicorKnobs::default(),
+            acumatica: AcumaticaKnobs::default(),
             clock: SimClock::running(),
             plant: false,
         }
@@ -127,6 +136,8 @@ pub struct Sandbox {
     pub expensify: Running,
     /// Epicor Kinetic.
     pub epicor: Running,
+    /// Acumatica.
+    pub acumatica: Running,
     /// What they were filled from.
     pub world: World,
     /// What they accept.
@@ -138,7 +149,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts both simulators.
+    /// Starts the simulators.
     ///
     /// # Errors
     /// When a port is taken.
@@ -147,31 +158,39 @@ impl Sandbox {
         Self::start_with(world, options).await
     }
 
-    /// Starts both simulators on a given world (`options.world` is not looked at).
+    /// Starts the simulators on a given world (`options.world` is not looked at).
     ///
     /// # Errors
     /// When a port is taken.
     pub async fn start_with(mut world: World, options: SandboxOptions) -> Result<Self> {
         let planted = if options.plant { plant(&mut world) } else { Vec::new() };
-        let SandboxOptions { secrets, unique, https, port_base, mut expensify, mut epicor, clock, .. } =
-            options;
+        let SandboxOptions { secrets, unique, https, port_base, clock, .. } = options;
+        let (mut expensify, mut epicor, mut acumatica) =
+            (options.expensify, options.epicor, options.acumatica);
         expensify.partner_user_id.clone_from(&secrets.partner_user_id);
         expensify.partner_user_secret.clone_from(&secrets.partner_user_secret);
         epicor.username.clone_from(&secrets.user);
         epicor.password.clone_from(&secrets.password);
         epicor.api_keys.insert(0, ApiKey { key: secrets.api_key.clone(), scope: Vec::new() });
         epicor.duplicate_refusal = unique;
+        acumatica.username.clone_from(&secrets.user);
+        acumatica.password.clone_from(&secrets.password);
+        secrets.acumatica_client_secret().clone_into(&mut acumatica.client_secret);
+        if unique && acumatica.duplicates == Duplicates::Allowed {
+            acumatica.duplicates = Duplicates::Error422;
+        }
         let ca = https.then(TestCa::new).transpose()?;
         let settings = |offset: u16| {
             let port = port_base.map_or(Some(0), |base| base.checked_add(offset));
-            let port = port.ok_or_else(|| anyhow!("--port-base is too high: two ports are needed"))?;
+            let port = port.ok_or_else(|| anyhow!("--port-base is too high: three ports are needed"))?;
             let tls = ca.as_ref().map(|ca| ca.issue(&["127.0.0.1", "localhost"])).transpose()?;
             let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             anyhow::Ok(ServeOptions { listen, tls, clock: clock.clone() })
         };
         let expensify = serve(Box::new(ExpensifySim::from_world(&world, expensify)), settings(0)?).await?;
         let epicor = serve(Box::new(EpicorSim::from_world(&world, epicor)), settings(1)?).await?;
-        Ok(Self { expensify, epicor, world, secrets, planted, unique, ca })
+        let acumatica = serve(Box::new(AcumaticaSim::from_world(&world, acumatica)), settings(2)?).await?;
+        Ok(Self { expensify, epicor, acumatica, world, secrets, planted, unique, ca })
     }
 
     /// The authority's certificate as PEM, when it is served over HTTPS.
@@ -216,6 +235,11 @@ impl Sandbox {
         self.world.companies.first().map_or("", String::as_str)
     }
 
+    /// The tenant of Acumatica that is posted to.
+    pub const fn tenant(&self) -> &str {
+        TENANT
+    }
+
     /// Seals both secrets into an agent's home.
     ///
     /// # Errors
@@ -225,10 +249,19 @@ impl Sandbox {
         purser.set_secret(EPICOR, "epicor", &self.epicor.url(), &self.secrets.epicor()).await
     }
 
-    /// How many documents the ERP holds.
+    /// How many documents Epicor holds.
     pub fn documents_in_erp(&self) -> u64 {
-        self.epicor.state().pointer("/summary/documents").and_then(Value::as_u64).unwrap_or_default()
+        documents_in(&self.epicor)
     }
+
+    /// How many documents Acumatica holds.
+    pub fn documents_in_acumatica(&self) -> u64 {
+        documents_in(&self.acumatica)
+    }
+}
+
+fn documents_in(erp: &Running) -> u64 {
+    erp.state().pointer("/summary/documents").and_then(Value::as_u64).unwrap_or_default()
 }
 
 /// Texts in the first expense of every fifth report.

@@ -345,9 +345,18 @@ async fn plain(request: &Request, fault: Option<&str>, shared: &Arc<Shared>) -> 
     let reply = shared.handle(request);
     note(shared, request, Some(reply.status), fault);
     if !reply.delay.is_zero() {
-        tokio::time::sleep(reply.delay).await;
+        work(reply.delay, request.at, shared).await;
     }
     Ok(answer(reply, shared))
+}
+
+/// The vendor works for so long, on its own clock or on the machine's.
+async fn work(delay: Duration, since: DateTime<Utc>, shared: &Shared) {
+    let on_clock = shared.sim().delays_on_clock();
+    match TimeDelta::from_std(delay) {
+        Ok(delay) if on_clock => shared.clock.reached(since + delay).await,
+        _ => tokio::time::sleep(delay).await,
+    }
 }
 
 async fn act(

@@ -1,4 +1,7 @@
-//! One folder per simulated vendor.
+//! One folder per simulated vendor, and what the ERPs among them share.
 
+pub mod acumatica;
+mod amount;
 pub mod epicor;
 pub mod expensify;
+mod json;
