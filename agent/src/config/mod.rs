@@ -96,3 +96,41 @@ fn settle_findings(config: &Config) -> Vec<ConfigFinding> {
     }
     findings
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_does_not_settle_before_its_erp_may_have_committed() {
+        let text = |window: u32| {
+            format!(
+                r#"version = 1
+                [[connection]]
+                id = "spend"
+                kind = "expensify"
+                url = "https://spend.example.test"
+                secret = "spend"
+                [[connection]]
+                id = "books"
+                kind = "acumatica"
+                url = "https://erp.example.test/AcumaticaERP"
+                secret = "books"
+                [[flow]]
+                id = "expenses"
+                source = "spend"
+                target = "books"
+                company = "MYCO"
+                start = "2026-01-01"
+                policy = {{ settle_window = {window} }}
+                "#
+            )
+        };
+        let paths = |text: &str| match check(text) {
+            Ok(_) => Vec::new(),
+            Err(findings) => findings.into_iter().map(|finding| finding.path).collect(),
+        };
+        assert!(paths(&text(120)).contains(&"flow[0].policy.settle_window".to_owned()));
+        assert!(!paths(&text(660)).contains(&"flow[0].policy.settle_window".to_owned()));
+    }
+}

@@ -96,6 +96,8 @@ pub(super) struct Query {
     /// Filter text, values written by [`literal`] and [`moment_literal`]. Predicates on one view of the screen only:
     /// with two views a list may come back empty although records match (D).
     pub(super) filter: String,
+    /// Fields of `select` that the site cannot serve in a list.
+    pub(super) dropped: Vec<&'static str>,
 }
 
 impl Query {
@@ -111,13 +113,34 @@ impl Query {
         get(self.operation, url)
     }
 
+    /// The query with this field of `select` alone.
+    pub(super) fn only(&self, field: &'static str) -> Self {
+        let others = self.select.iter().filter(|other| **other != field);
+        Self { dropped: others.copied().collect(), ..self.clone() }
+    }
+
+    /// Fields that are asked for.
+    pub(super) fn fields(&self) -> Vec<&'static str> {
+        self.select.iter().filter(|field| !self.dropped.contains(field)).copied().collect()
+    }
+
+    /// Linked entities that are asked for: not those of which no field is left.
+    fn links(&self) -> Vec<&'static str> {
+        let head = |field: &str, link: &str| field.split('/').next() == Some(link) && field != link;
+        let unused = |link: &str| {
+            self.dropped.iter().any(|field| head(field, link)) && !self.fields().iter().any(|f| head(f, link))
+        };
+        self.expand.iter().filter(|link| !unused(link)).copied().collect()
+    }
+
     fn options(&self) -> Vec<(&'static str, String)> {
         let mut options = Vec::new();
-        if !self.select.is_empty() {
-            options.push(("$select", self.select.join(",")));
+        let (fields, links) = (self.fields(), self.links());
+        if !fields.is_empty() {
+            options.push(("$select", fields.join(",")));
         }
-        if !self.expand.is_empty() {
-            options.push(("$expand", self.expand.join(",")));
+        if !links.is_empty() {
+            options.push(("$expand", links.join(",")));
         }
         if !self.filter.is_empty() {
             options.push(("$filter", self.filter.clone()));

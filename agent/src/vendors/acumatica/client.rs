@@ -238,8 +238,8 @@ impl Client {
         loop {
             let call = query.page(&self.site, &contract, top, skip);
             let answer = match self.send(call).await {
-                Err(refusal) if refusal.kind == Kind::BadQuery && skip == 0 && !query.select.is_empty() => {
-                    query.select = &[];
+                Err(refusal) if refusal.kind == Kind::BadQuery && skip == 0 && query.dropped.is_empty() => {
+                    query = self.narrowed(&query, refusal).await?;
                     continue;
                 }
                 answer => answer?,
@@ -259,6 +259,28 @@ impl Client {
             }
             skip += count - usize::from(self.settings.page_overlap).min(count / 2);
         }
+    }
+
+    /// A list that cannot be made because of some of its fields, without those: each is tried alone with one row. What
+    /// is left out counts as empty, and Acumatica itself judges it.
+    async fn narrowed(&self, query: &Query, refusal: Refusal) -> Result<Query, Refusal> {
+        let mut kept = query.clone();
+        for field in query.select {
+            match self.some(&query.only(field), 1).await {
+                Ok(_) => {}
+                Err(refusal) if refusal.kind == Kind::BadQuery => kept.dropped.push(field),
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        if kept.dropped.is_empty() || kept.fields().is_empty() {
+            return Err(refusal);
+        }
+        tracing::warn!(
+            entity = query.entity,
+            fields = kept.dropped.join(","),
+            "the site cannot list these fields"
+        );
+        Ok(kept)
     }
 
     /// The first records of a query.

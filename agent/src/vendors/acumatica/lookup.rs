@@ -119,7 +119,14 @@ async fn kin(client: &Client, plan: &PostingPlan) -> Result<Vec<Found>, Refusal>
 }
 
 pub(super) fn bills(filter: String) -> Query {
-    Query { operation: "acumatica.bill.find", entity: "Bill", select: BILL_FIELDS, expand: &[], filter }
+    Query {
+        operation: "acumatica.bill.find",
+        entity: "Bill",
+        select: BILL_FIELDS,
+        expand: &[],
+        filter,
+        dropped: Vec::new(),
+    }
 }
 
 pub(super) fn journals(filter: String) -> Query {
@@ -129,6 +136,7 @@ pub(super) fn journals(filter: String) -> Query {
         select: JOURNAL_FIELDS,
         expand: &[],
         filter,
+        dropped: Vec::new(),
     }
 }
 

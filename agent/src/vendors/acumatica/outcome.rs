@@ -195,7 +195,8 @@ impl Asked {
 pub(super) fn is_html(answer: &Answer) -> bool {
     let declared = answer.headers.get("content-type").is_some_and(|kind| kind.contains("text/html"));
     let start = answer.body.iter().copied().find(|byte| !byte.is_ascii_whitespace());
-    declared || (start == Some(b'<') && !answer.body.is_empty())
+    // An empty body is declared as a page on many a site, also of a good 204.
+    !answer.body.is_empty() && (declared || start == Some(b'<'))
 }
 
 /// Whether the answer says that token or session are not valid any more: the call was not processed.
@@ -239,9 +240,10 @@ fn classify(asked: Asked, answer: &Answer, body: &ErrorBody) -> (Kind, FailureCl
         // Maintenance, a restart, a redirect: nobody knows what became of a write.
         200..=399 | 408 | 502..=504 => (Kind::Other, asked.unknown()),
         403 => (Kind::Forbidden, FailureClass::Unauthorised),
-        // Not the platform's own words: a web server that stands before it, for now.
-        404 if !body.is_platform() => (Kind::NotOffered, FailureClass::NotSent),
-        404 | 405 => (Kind::NotOffered, refused(body)),
+        // The endpoint, its version, or a web server that stands before it: a matter of the connection, and nothing
+        // was done.
+        404 => (Kind::NotOffered, FailureClass::NotSent),
+        405 => (Kind::NotOffered, refused(body)),
         412 => (Kind::Duplicate, refused(body)),
         422 => of_record(answer, body),
         400..=499 if says_duplicate(body) => (Kind::Duplicate, refused(body)),

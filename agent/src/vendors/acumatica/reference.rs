@@ -24,6 +24,7 @@ pub(super) const ACCOUNTS: Query = Query {
     select: &["AccountCD", "Description", "Type", "Active", "LastModifiedDateTime"],
     expand: &[],
     filter: String::new(),
+    dropped: Vec::new(),
 };
 pub(super) const SUBACCOUNTS: Query = Query {
     operation: "acumatica.reference.subaccounts",
@@ -31,6 +32,7 @@ pub(super) const SUBACCOUNTS: Query = Query {
     select: &["SubaccountCD", "Description", "Active"],
     expand: &[],
     filter: String::new(),
+    dropped: Vec::new(),
 };
 pub(super) const VENDORS: Query = Query {
     operation: "acumatica.reference.vendors",
@@ -47,6 +49,7 @@ pub(super) const VENDORS: Query = Query {
     ],
     expand: &["MainContact"],
     filter: String::new(),
+    dropped: Vec::new(),
 };
 pub(super) const EMPLOYEES: Query = Query {
     operation: "acumatica.reference.employees",
@@ -54,6 +57,7 @@ pub(super) const EMPLOYEES: Query = Query {
     select: &[],
     expand: &["ContactInfo", "EmployeeSettings", "FinancialSettings"],
     filter: String::new(),
+    dropped: Vec::new(),
 };
 pub(super) const PROJECTS: Query = Query {
     operation: "acumatica.reference.projects",
@@ -61,6 +65,7 @@ pub(super) const PROJECTS: Query = Query {
     select: &["ProjectID", "Description", "Status", "LastModifiedDateTime"],
     expand: &[],
     filter: String::new(),
+    dropped: Vec::new(),
 };
 const TASKS: Query = Query {
     operation: "acumatica.reference.project-tasks",
@@ -68,6 +73,7 @@ const TASKS: Query = Query {
     select: &["ProjectID", "ProjectTaskID", "Description", "Status"],
     expand: &[],
     filter: String::new(),
+    dropped: Vec::new(),
 };
 const COST_CODES: Query = Query {
     operation: "acumatica.reference.cost-codes",
@@ -75,6 +81,7 @@ const COST_CODES: Query = Query {
     select: &["CostCodeID", "Description"],
     expand: &[],
     filter: String::new(),
+    dropped: Vec::new(),
 };
 const LEDGERS: Query = Query {
     operation: "acumatica.reference.ledgers",
@@ -82,6 +89,7 @@ const LEDGERS: Query = Query {
     select: &[],
     expand: &["Branches"],
     filter: String::new(),
+    dropped: Vec::new(),
 };
 const PERIODS: Query = Query {
     operation: "acumatica.reference.periods",
@@ -89,6 +97,7 @@ const PERIODS: Query = Query {
     select: &[],
     expand: &["Details"],
     filter: String::new(),
+    dropped: Vec::new(),
 };
 
 /// The reads that `doctor` tries one row of, each with whether postings cannot do without it.

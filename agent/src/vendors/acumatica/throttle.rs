@@ -17,6 +17,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const CUT_ABOVE: u64 = 40;
 /// Below this part the share grows again.
 const GROW_BELOW: u64 = 15;
+/// The wait that is accepted for each call: the time between two calls, divided by this.
+const BEARABLE: u32 = 40;
 /// Least answers within a minute that say something about the site.
 const FEWEST: usize = 6;
 /// Answers that the fastest one of an operation is taken from.
@@ -68,7 +70,7 @@ impl Throttle {
             let leaver = self.sent.get(within - allowed as usize).copied().unwrap_or_default();
             return (leaver + MINUTE).saturating_sub(now).max(Duration::from_millis(1));
         }
-        self.even(now, allowed).max(self.delayed(now, allowed))
+        self.spread(now, allowed).max(self.patience(now, allowed))
     }
 
     /// A call is being sent.
@@ -93,7 +95,7 @@ impl Throttle {
     /// The site refused a call for being one too many.
     pub(super) fn refused(&mut self, now: Duration) {
         self.forget(now);
-        let seen = u32::try_from(self.sent.len()).unwrap_or(u32::MAX).max(2);
+        let seen = self.within().max(2);
         self.allow(self.allowed.unwrap_or(seen).min(seen) / 2);
         self.adjusted = now;
     }
@@ -104,27 +106,38 @@ impl Throttle {
         self.allowed
     }
 
-    /// Spreads calls over the minute, so that they also leave it one by one. The first quarter of the limit is free:
-    /// a short run is not slowed down, and the site does not mind before half of it.
-    fn even(&self, now: Duration, allowed: u32) -> Duration {
+    /// Spreads calls over the minute, so that they also leave it one by one. The first tenth of the limit is free, so
+    /// that a few calls are not slowed down. Up to half, calls come no faster than half of the limit; beyond it, several
+    /// may go before one leaves, or the pace would never grow.
+    fn spread(&self, now: Duration, allowed: u32) -> Duration {
         let Some(last) = self.sent.back() else { return Duration::ZERO };
-        if self.sent.len() < (self.limit.unwrap_or(allowed) / 4) as usize {
+        let (limit, within) = (self.limit.unwrap_or(allowed), self.within());
+        let spacing = if within * 10 < limit {
             return Duration::ZERO;
-        }
-        (*last + MINUTE / allowed.max(1)).saturating_sub(now)
+        } else if self.limit.is_none() {
+            MINUTE / allowed.max(1)
+        } else if within * 2 < limit {
+            MINUTE * 2 / limit
+        } else {
+            MINUTE / allowed.max(1) / 6
+        };
+        (*last + spacing).saturating_sub(now)
     }
 
     /// From half of the limit on: waits here until the site would not make us wait there.
-    fn delayed(&self, now: Duration, allowed: u32) -> Duration {
+    fn patience(&self, now: Duration, allowed: u32) -> Duration {
         let (Some(limit), Some(oldest)) = (self.limit, self.sent.front()) else { return Duration::ZERO };
-        let within = u32::try_from(self.sent.len()).unwrap_or(u32::MAX);
-        // One more is counted for the call itself: the site sees it before it decides.
-        if (within + 1) * 2 < limit || within >= limit {
+        let within = self.within();
+        if within * 2 < limit || within >= limit {
             return Duration::ZERO;
         }
-        let bearable = MINUTE / allowed.max(1) / 25;
+        let bearable = MINUTE / allowed.max(1) / BEARABLE;
         let remaining = (*oldest + MINUTE).saturating_sub(now);
         remaining.saturating_sub(bearable * (limit - within))
+    }
+
+    fn within(&self) -> u32 {
+        u32::try_from(self.sent.len()).unwrap_or(u32::MAX)
     }
 
     fn adjust(&mut self, now: Duration) {
@@ -137,9 +150,10 @@ impl Throttle {
         let share = u64::try_from(waits.as_millis() * 1000 / span.as_millis()).unwrap_or(u64::MAX);
         // Several calls are under way at once, each with a wait of its own; what counts is the time of the run.
         if share > CUT_ABOVE {
-            let seen = u32::try_from(self.sent.len()).unwrap_or(u32::MAX).max(1);
-            let before = self.allowed.unwrap_or(seen);
-            self.allow(before.saturating_mul(9) / 10);
+            let before = self.allowed.unwrap_or(u32::MAX).min(self.within().max(1));
+            // Far too many: down at once. A little too many: step by step.
+            let kept = if share > 4 * CUT_ABOVE { 7 } else { 9 };
+            self.allow(before.saturating_mul(kept) / 10);
             self.adjusted = now;
         } else if share < GROW_BELOW
             && let Some(allowed) = self.allowed

@@ -17,7 +17,9 @@ fn endpoint(version: Option<&str>) -> Endpoint {
 fn both_shapes_of_the_list_are_read_and_the_newest_known_version_is_chosen() {
     let rows = r#"[{"name":"Default","version":"26.200.001","href":"x"},{"name":"Default","version":"24.200.001"},
         {"name":"Default","version":"23.200.001"},{"name":"MANUFACTURING","version":"25.200.001"}]"#;
-    let whole = format!(r#"{{"version":{{"acumaticaBuildVersion":"26.101.0225","databaseVersion":"x"}},"endpoints":{rows}}}"#);
+    let whole = format!(
+        r#"{{"version":{{"acumaticaBuildVersion":"26.101.0225","databaseVersion":"x"}},"endpoints":{rows}}}"#
+    );
     for (body, build) in [(rows.to_owned(), ""), (whole, "26.101.0225")] {
         let published = Published::read(body.as_bytes()).unwrap();
         assert_eq!(published.build, build);
@@ -25,7 +27,9 @@ fn both_shapes_of_the_list_are_read_and_the_newest_known_version_is_chosen() {
         assert_eq!(published.choose(&endpoint(Some("26.200.001"))).as_deref(), Ok("26.200.001"));
         let words = published.choose(&endpoint(Some("22.200.001"))).unwrap_err();
         assert!(words.contains("version mismatch"), "{words}");
-        assert!(words.contains("Default/26.200.001, Default/24.200.001, Default/23.200.001, MANUFACTURING/25.200.001"));
+        assert!(words.contains(
+            "Default/26.200.001, Default/24.200.001, Default/23.200.001, MANUFACTURING/25.200.001"
+        ));
     }
     for body in ["", "{}", "[1]", "<html>", "{\"endpoints\":{}}"] {
         assert!(Published::read(body.as_bytes()).is_err(), "{body}");
@@ -79,16 +83,25 @@ fn settings_are_checked_with_their_paths() {
     for (wrong, path) in [
         (json!({ "endpoint": { "name": "a/b" } }), "settings.endpoint.name"),
         (json!({ "endpoint": { "version": "../x" } }), "settings.endpoint.version"),
-        (json!({ "auth": { "method": "oauth2", "scope": "api api:concurrent_access" } }), "exhausts the licence"),
+        (
+            json!({ "auth": { "method": "oauth2", "scope": "api api:concurrent_access" } }),
+            "exhausts the licence",
+        ),
         (json!({ "auth": { "method": "oauth2", "scope": "offline_access" } }), "must hold `api`"),
-        (json!({ "auth": { "method": "oauth2", "grant": "authorization-code", "scope": "api" } }), "offline_access"),
+        (
+            json!({ "auth": { "method": "oauth2", "grant": "authorization-code", "scope": "api" } }),
+            "offline_access",
+        ),
         (json!({ "auth": { "method": "oauth2", "warn_days": 30 } }), "settings.auth.warn_days"),
         (json!({ "auth": { "method": "cookie", "tenant_member": "x" } }), "settings.auth.tenant_member"),
         (json!({ "requests_per_minute": 1 }), "settings.requests_per_minute"),
         (json!({ "share": 5 }), "settings.share"),
         (json!({ "vendor_ref_length": 20 }), "settings.vendor_ref_length"),
         (json!({ "subaccount_segments": [] }), "settings.subaccount_segments"),
-        (json!({ "subaccount_segments": ["A", "B"], "subaccount_separator": "" }), "settings.subaccount_separator"),
+        (
+            json!({ "subaccount_segments": ["A", "B"], "subaccount_separator": "" }),
+            "settings.subaccount_separator",
+        ),
         (json!({ "lines_per_request": 0 }), "settings.lines_per_request"),
         (json!({ "page_size": 10, "page_overlap": 5 }), "settings.page_size"),
         (json!({ "text_limits": { "document": 10 } }), "settings.text_limits"),
@@ -123,6 +136,8 @@ fn pasted_addresses_lead_to_the_instance() {
     // A status address is followed only within the instance.
     let site = Site::new(&base());
     let asked = site.entity(&contract, &["Bill", "ReleaseBill"]);
-    assert!(site.followed(&asked, "/AcumaticaERP/entity/Default/24.200.001/Bill/ReleaseBill/status/1").is_some());
+    assert!(
+        site.followed(&asked, "/AcumaticaERP/entity/Default/24.200.001/Bill/ReleaseBill/status/1").is_some()
+    );
     assert!(site.followed(&asked, "https://evil.example.test/AcumaticaERP/x").is_none());
 }

@@ -181,7 +181,8 @@ impl State {
         if path.is_empty() {
             return self.published();
         }
-        let Some(tail) = path.strip_prefix("/Default/24.200.001/") else {
+        let versions = ["/Default/24.200.001/", "/Default/25.200.001/"];
+        let Some(tail) = versions.iter().find_map(|version| path.strip_prefix(version)) else {
             return exception(404, "PX.Api.NotFound", "No such endpoint.");
         };
         let parts: Vec<&str> = tail.split('/').collect();
@@ -305,9 +306,10 @@ impl State {
         let id = format!("7b89c293-0000-0000-0000-{:012}", self.serial);
         let mut record = sent.clone();
         let on_hold = sent["Hold"]["value"] == true;
-        let status = self.status.clone().unwrap_or_else(|| {
-            if on_hold { "On Hold".to_owned() } else { "Balanced".to_owned() }
-        });
+        let status = self
+            .status
+            .clone()
+            .unwrap_or_else(|| if on_hold { "On Hold".to_owned() } else { "Balanced".to_owned() });
         record["id"] = json!(id);
         record["rowNumber"] = json!(1);
         record["note"] = json!({ "value": "" });

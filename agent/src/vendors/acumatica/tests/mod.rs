@@ -81,7 +81,8 @@ pub(super) fn journal_plan() -> PostingPlan {
 }
 
 pub(super) fn invoice(lines: &[(&str, &str)]) -> PlannedDocument {
-    let lines: Vec<InvoiceLine> = lines.iter().map(|(account, amount)| invoice_line(account, amount)).collect();
+    let lines: Vec<InvoiceLine> =
+        lines.iter().map(|(account, amount)| invoice_line(account, amount)).collect();
     let total: i64 = lines.iter().map(|line| line.amount.minor).sum();
     PlannedDocument::ApInvoice {
         vendor: VendorCode::from("V000123"),
@@ -110,8 +111,12 @@ pub(super) fn claimed(plan: &PostingPlan) -> Claimed {
 /// The secret of a connection, with `more` on top.
 pub(super) fn credential(more: &[(&str, &str)]) -> Credential {
     let origins = ["https://erp.example.test"].map(|o| Origin::parse(o).unwrap());
-    let usual =
-        [("user", "api_ap"), ("password", "s3cret-pass"), ("client_id", "8E07@MYCO"), ("client_secret", "cs-1")];
+    let usual = [
+        ("user", "api_ap"),
+        ("password", "s3cret-pass"),
+        ("client_id", "8E07@MYCO"),
+        ("client_secret", "cs-1"),
+    ];
     let fields: BTreeMap<String, SecretString> =
         usual.iter().chain(more).map(|(k, v)| ((*k).to_owned(), SecretString::from(*v))).collect();
     Credential::new("acumatica", fields, Arc::from(origins))
@@ -145,8 +150,9 @@ impl CredentialKeeper for Kept {
         if *self.broken.lock().unwrap() {
             return Err(KeepError { why: "the disk is full".to_owned() });
         }
-        let spelled =
-            fields.iter().map(|(name, value)| ((*name).to_owned(), value.expose().expose_secret().to_owned()));
+        let spelled = fields
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.expose().expose_secret().to_owned()));
         self.all.lock().unwrap().extend(spelled);
         Ok(())
     }
@@ -172,6 +178,7 @@ pub(super) fn answer(status: u16, body: impl Into<Vec<u8>>) -> Answer {
 
 /// A general error body.
 pub(super) fn exception(status: u16, kind: &str, message: &str) -> Answer {
-    let body = json!({ "message": "An error has occurred.", "exceptionMessage": message, "exceptionType": kind });
+    let body =
+        json!({ "message": "An error has occurred.", "exceptionMessage": message, "exceptionType": kind });
     answer(status, body.to_string())
 }

@@ -36,7 +36,10 @@ fn records_are_read_whatever_is_empty_padded_or_missing() {
     .unwrap();
     assert_eq!(record.id(), "7b89c293-62bd-ef11-a82c-000d3ae74153");
     assert_eq!(record.text("VendorRef"), "R1");
-    assert_eq!((record.filled("CashAccount"), record.filled("Terms"), record.filled("None")), (None, None, None));
+    assert_eq!(
+        (record.filled("CashAccount"), record.filled("Terms"), record.filled("None")),
+        (None, None, None)
+    );
     assert_eq!((record.flag("Hold"), record.flag("CashAccount")), (Some(false), None));
     assert_eq!(record.amount("Amount", Currency::USD), Some(usd("99.60")));
     assert_eq!(record.amount("Text", Currency::USD), Some(usd("1222.80")));
@@ -105,11 +108,16 @@ fn http_500_is_told_apart_by_what_it_says() {
         &exception(500, "PX.Api.X", "Optimization cannot be performed. View Details has BQL delegate."),
     );
     assert_eq!(optimised.kind, Kind::BadQuery);
-    let set_up = kind("PX.Data.PXSetupNotEnteredException", "The required configuration data is not entered.");
+    let set_up =
+        kind("PX.Data.PXSetupNotEnteredException", "The required configuration data is not entered.");
     assert_eq!(set_up.0, Kind::NotSetUp);
     let stale = judged(
         Effect::Write,
-        &exception(500, "PX.Data.PXLockViolationException", "Another process has updated the 'APInvoice' record."),
+        &exception(
+            500,
+            "PX.Data.PXLockViolationException",
+            "Another process has updated the 'APInvoice' record.",
+        ),
     );
     assert_eq!((stale.kind, stale.failure.class), (Kind::Stale, FailureClass::NotSent));
     let twice = judged(
@@ -159,7 +167,10 @@ fn statuses_mean_what_the_sheet_says_also_as_text_or_html() {
 
 #[test]
 fn marks_and_references_are_read_back() {
-    assert_eq!([side("#1 Travel"), side("=2 x"), side("#x"), side(""), side("1 #")], [Some(true), Some(false), None, None, None]);
+    assert_eq!(
+        [side("#1 Travel"), side("=2 x"), side("#x"), side(""), side("1 #")],
+        [Some(true), Some(false), None, None, None]
+    );
     assert_eq!(found_reference("EXP-600-abcd1234-0123456789", "Travel"), "EXP-600-abcd1234-0123456789");
     assert_eq!(
         found_reference("EXP-600-abcd1234-0123456789", "EXP-600000-abcd1234-0123456789 Travel"),

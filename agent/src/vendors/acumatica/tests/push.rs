@@ -40,7 +40,13 @@ fn a_notification_is_a_hint_with_keys_kinds_and_an_order() {
     assert_eq!(hint, read(body).unwrap(), "the same again: told apart by query and id");
     let later = String::from_utf8_lossy(body).replace("672", "673");
     assert!(read(later.as_bytes()).unwrap().ordinal > hint.ordinal);
-    for broken in [&b"{}"[..], b"", b"[]", b"{\"Query\":\"\",\"Id\":\"\"}", b"{\"Query\":\"q\",\"Id\":\"i\",\"TimeStamp\":1e99}"] {
+    for broken in [
+        &b"{}"[..],
+        b"",
+        b"[]",
+        b"{\"Query\":\"\",\"Id\":\"\"}",
+        b"{\"Query\":\"q\",\"Id\":\"i\",\"TimeStamp\":1e99}",
+    ] {
         assert_eq!(read(broken), Err(PushRefused::Malformed));
     }
     let many: Vec<Value> = (0..5000).map(|n| json!({ "VendorID": n.to_string() })).collect();

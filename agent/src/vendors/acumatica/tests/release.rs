@@ -21,8 +21,13 @@ async fn a_release_is_followed_to_its_end_on_the_status_address_only() {
         assert_eq!((receipt.stage, receipt.group), (Stage::InLedger, None));
         assert_eq!(fake.count("/status/1af4"), 4);
         let state = fake.state();
-        let start = state.calls.iter().position(|call| call.starts_with("POST") && call.contains("Release")).unwrap();
-        assert!(state.calls[start + 1..start + 5].iter().all(|call| call.contains("/status/")), "{:#?}", state.calls);
+        let start =
+            state.calls.iter().position(|call| call.starts_with("POST") && call.contains("Release")).unwrap();
+        assert!(
+            state.calls[start + 1..start + 5].iter().all(|call| call.contains("/status/")),
+            "{:#?}",
+            state.calls
+        );
         let body: Value = serde_json::from_str(&state.bodies[start]).unwrap();
         assert_eq!(body["entity"].as_object().unwrap().len(), 2, "addressed by keys only: {body}");
     }
@@ -52,7 +57,8 @@ async fn a_release_that_fails_later_is_shown_as_such_and_the_document_stays() {
             assert!(receipt.document.contains("not released"), "{receipt:?}");
             assert!(receipt.document.contains("financial period is closed"), "{receipt:?}");
             assert!(receipt.group.is_some(), "a person finds it");
-            assert_eq!(fake.state().bills.len() + fake.state().journals.len(), 1);
+            let state = fake.state();
+            assert_eq!(state.bills.len() + state.journals.len(), 1);
         }
     }
 }

@@ -15,12 +15,12 @@ fn ms(n: u64) -> Duration {
 struct Site {
     limit: u32,
     processed: VecDeque<Duration>,
-    declined: usize,
+    longest: Duration,
 }
 
 impl Site {
     fn new(limit: u32) -> Self {
-        Self { limit, processed: VecDeque::new(), declined: 0 }
+        Self { limit, processed: VecDeque::new(), longest: Duration::ZERO }
     }
 
     /// How long a request waits that arrives now.
@@ -29,15 +29,18 @@ impl Site {
             self.processed.pop_front();
         }
         let count = u32::try_from(self.processed.len()).unwrap();
-        let remaining = self.processed.front().map_or(Duration::ZERO, |at| (*at + MINUTE).saturating_sub(now));
+        let remaining =
+            self.processed.front().map_or(Duration::ZERO, |at| (*at + MINUTE).saturating_sub(now));
         let wait = if count * 2 < self.limit {
             Duration::ZERO
         } else if count < self.limit {
             remaining / (self.limit - count)
         } else {
-            self.declined += 1;
-            remaining
+            // No room at all: until the one leaves that makes it too many.
+            let leaver = self.processed[(count - self.limit) as usize];
+            (leaver + MINUTE).saturating_sub(now)
         };
+        self.longest = self.longest.max(wait);
         let at = now + wait;
         let place = self.processed.partition_point(|known| *known <= at);
         self.processed.insert(place, at);
@@ -51,7 +54,7 @@ struct Ran {
     span: Duration,
     other: usize,
     other_waited: Duration,
-    declined: usize,
+    longest: Duration,
 }
 
 /// One connection with one call at a time, each taking `work` of its own, beside another client that sends evenly.
@@ -85,7 +88,7 @@ fn run(limit: u32, known: bool, minutes: u32, work: Duration, other_share: u32) 
         now += delay + work + ms(jitter.u64(0..10));
         throttle.answered("test", delay + work, now);
     }
-    Ran { sent, waited, span, other, other_waited, declined: site.declined }
+    Ran { sent, waited, span, other, other_waited, longest: site.longest }
 }
 
 /// Sheet item: Acumatica 17
@@ -96,8 +99,8 @@ fn the_licensed_rate_is_used_to_nine_tenths_with_next_to_no_wait_on_the_server()
         let rate = ran.sent as f64 / 10.0 / f64::from(limit);
         let share = ran.waited.as_secs_f64() / ran.span.as_secs_f64();
         assert!(share <= 0.05, "{limit}: {share:.3} of the time is spent waiting there, {rate:.2} used");
-        assert!(rate >= 0.78, "{limit}: only {rate:.2} of the limit is used");
-        assert_eq!(ran.declined, 0);
+        assert!(rate >= 0.84, "{limit}: only {rate:.2} of the limit is used");
+        assert!(ran.longest < Duration::from_secs(30), "{limit}: one waited {:?}", ran.longest);
     }
 }
 
@@ -111,10 +114,10 @@ fn a_second_client_gets_its_share_and_is_not_kept_waiting() {
         let share = ran.waited.as_secs_f64() / ran.span.as_secs_f64();
         let their_wait = ran.other_waited.as_secs_f64() / ran.other as f64;
         assert!(theirs > 0.39, "{limit}: {theirs:.2}");
-        assert!(ours > 0.25, "{limit}: {ours:.2} of the limit is ours");
-        assert!(share <= 0.08, "{limit}: {share:.3} of the time is spent waiting");
+        assert!(ours > 0.3, "{limit}: {ours:.2} of the limit is ours");
+        assert!(share <= 0.05, "{limit}: {share:.3} of the time is spent waiting");
         assert!(their_wait < 1.0, "{limit}: the other one waits {their_wait:.2} s each");
-        assert_eq!(ran.declined, 0);
+        assert!(ran.longest < Duration::from_secs(30), "{limit}: one waited {:?}", ran.longest);
     }
 }
 
@@ -124,13 +127,13 @@ fn a_limit_that_nobody_told_is_felt_by_its_delays() {
     let ran = run(60, false, 10, ms(30), 0);
     let share = ran.waited.as_secs_f64() / ran.span.as_secs_f64();
     assert!(share < 0.5, "{share:.3}");
-    assert_eq!(ran.declined, 0);
+    assert!(ran.longest < MINUTE, "{:?}", ran.longest);
 }
 
 #[test]
 fn a_short_run_is_not_slowed_down_and_a_refusal_is_heeded() {
     let mut throttle = Throttle::new(Some(100), 90);
-    for n in 0..20 {
+    for n in 0..10 {
         assert_eq!(throttle.wait(ms(n)), Duration::ZERO);
         throttle.sent(ms(n));
     }
