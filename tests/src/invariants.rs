@@ -31,7 +31,7 @@ const OPEN: [&str; 6] = ["held", "in-doubt", "waiting", "claimed", "planned", "p
 pub struct Evidence {
     /// State of the Expensify simulator.
     pub expensify: Value,
-    /// State of the Epicor simulator.
+    /// State of the ERP's simulator (all of them write the same form).
     pub epicor: Value,
     /// Company posted to.
     pub company: String,
@@ -261,13 +261,13 @@ pub fn ready_reports(expensify: &Value) -> Result<BTreeMap<String, Ready>> {
 /// When the state is not what the simulator writes, or holds documents without a reference of the flow.
 pub fn booked_documents(epicor: &Value, company: &str) -> Result<Vec<Booked>> {
     let companies =
-        epicor.get("companies").and_then(Value::as_object).context("no companies in the state of Epicor")?;
+        epicor.get("companies").and_then(Value::as_object).context("no companies in the state of the ERP")?;
     let mut booked = Vec::new();
     for (name, books) in companies {
         let documents = books
             .get("documents")
             .and_then(Value::as_array)
-            .context("no documents in the state of Epicor")?;
+            .context("no documents in the state of the ERP")?;
         ensure!(
             name == company || documents.is_empty(),
             "documents in company {name}, which no flow posts to"

@@ -91,6 +91,9 @@ pub trait Simulator: Send + 'static {
     /// A sentence that says what is wrong with the verb or its body, and which verbs there are.
     fn control(&mut self, verb: &str, body: &Value) -> Result<Value, String>;
 
+    /// The present moment, told before each control verb; calls bring their own.
+    fn tell_time(&mut self, _now: DateTime<Utc>) {}
+
     /// Wrong calls so far, each in one sentence.
     fn misuse(&self) -> Vec<String>;
 

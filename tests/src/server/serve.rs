@@ -136,7 +136,7 @@ impl Running {
     /// # Errors
     /// As the simulator says.
     pub fn control(&self, verb: &str, body: &Value) -> Result<Value, String> {
-        self.shared.sim().control(verb, body)
+        self.shared.control(verb, body)
     }
 
     /// Wrong calls so far.
@@ -204,6 +204,12 @@ impl Shared {
     pub(crate) fn clear_faults(&self) {
         locked(&self.faults).clear();
         *locked(&self.maintenance_until) = None;
+    }
+
+    pub(crate) fn control(&self, verb: &str, body: &Value) -> Result<Value, String> {
+        let mut sim = self.sim();
+        sim.tell_time(self.clock.now());
+        sim.control(verb, body)
     }
 
     pub(crate) fn reset(&self) -> Result<Value, String> {

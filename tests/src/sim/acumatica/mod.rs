@@ -342,6 +342,11 @@ impl Simulator for AcumaticaSim {
         self.run_control(verb, body)
     }
 
+    fn tell_time(&mut self, now: DateTime<Utc>) {
+        self.now = now;
+        self.access.sweep(now, self.knobs.idle_minutes);
+    }
+
     fn misuse(&self) -> Vec<String> {
         self.misuse.clone()
     }

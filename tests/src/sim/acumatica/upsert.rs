@@ -41,7 +41,8 @@ impl AcumaticaSim {
         check_precondition(request, found.is_some())?;
         let scene = self.scene(request, caller);
         let saved = self.save(tenant, entity, found, &patch, &scene)?;
-        let only_sent = query.select.is_none();
+        // An inquiry is asked with PUT, and answers everything.
+        let only_sent = query.select.is_none() && !entity.keys.is_empty();
         let show = Show { entity, query: &query, style, base, only_sent };
         Ok(Reply::new(200, "application/json; charset=utf-8", Json::Obj(show.record(&saved, 1)).text()))
     }
