@@ -134,3 +134,15 @@ fn files_are_searched_across_the_borders_of_blocks() {
     assert_eq!((found.len(), files), (1, 1), "{found:?}");
     assert!(found[0].starts_with("canary, as it is: in "), "{found:?}");
 }
+
+#[tokio::test]
+async fn the_books_of_every_erp_are_read_alike() {
+    use crate::harness::{Sandbox, SandboxOptions};
+    let sandbox = Sandbox::start(SandboxOptions::new(3)).await.unwrap();
+    let erps = [(&sandbox.epicor, sandbox.company()), (&sandbox.acumatica, sandbox.tenant())];
+    for (erp, company) in erps {
+        assert_eq!(booked_documents(&erp.state(), company).unwrap(), []);
+        assert!(erp.state()["summary"]["total_by_currency"].is_object());
+    }
+    assert_eq!((sandbox.documents_in_erp(), sandbox.documents_in_acumatica()), (0, 0));
+}

@@ -17,7 +17,7 @@ pub(super) struct Style {
 impl Style {
     pub(super) fn new(minutes: i32, padded: bool) -> Self {
         let utc = FixedOffset::east_opt(0);
-        let offset = FixedOffset::east_opt(minutes.saturating_mul(60)).or(utc).unwrap_or_else(|| fixed_utc());
+        let offset = FixedOffset::east_opt(minutes.saturating_mul(60)).or(utc).unwrap_or_else(fixed_utc);
         Self { offset, padded }
     }
 

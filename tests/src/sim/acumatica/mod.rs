@@ -145,7 +145,7 @@ impl AcumaticaSim {
             return Err(Refusal::page(411, "Length Required").wrong_call());
         }
         if let Some((_, rest)) = request.path.split_once("/identity/") {
-            return self.identity_call(request, &rest.to_owned());
+            return self.identity_call(request, rest);
         }
         let path = request.path.trim_end_matches('/');
         if path.ends_with("/entity") && request.method == "GET" {
@@ -235,6 +235,10 @@ impl AcumaticaSim {
             ("GET", [one]) if one == "$adHocSchema" => Ok(self.schema_call(entity)),
             ("GET", keys) => self.one_call(request, base, entity, keys, caller),
             ("PUT", [keys @ .., word, file]) if word == "files" => self.file_call(entity, keys, file, caller),
+            // The addresses of `files:put`: of the record by its view, of a detail row by the detail's name.
+            ("PUT", [_, _, id, file] | [_, id, file]) if !json => {
+                self.file_call(entity, std::slice::from_ref(id), file, caller)
+            }
             ("PUT" | "POST", _) if !json => {
                 let text = "The request entity's media type is not supported for this resource.";
                 Err(Refusal::new(415, "System.Net.Http.UnsupportedMediaTypeException", text).wrong_call())

@@ -99,7 +99,7 @@ impl AcumaticaSim {
     fn place(&self, tenant: usize, entity: &Entity, keys: &[String]) -> Outcome<usize> {
         let set = self.tenants[tenant].set(entity.name).ok_or_else(Refusal::no_entity)?;
         let found = match keys {
-            [one] if is_guid(one) => set.by_id(one),
+            [one] if is_guid(one) => set.by_id(one).or_else(|| set.with_detail(one)),
             keys if keys.len() == entity.keys.len() => {
                 let known = |key: &String| match entity.name {
                     "Bill" => bill_type(key).map_or_else(|| key.clone(), str::to_owned),

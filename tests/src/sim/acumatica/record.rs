@@ -105,6 +105,12 @@ impl Set {
         self.by_id.get(&id.to_lowercase()).copied()
     }
 
+    /// The record that holds a detail row.
+    pub(super) fn with_detail(&self, id: &str) -> Option<usize> {
+        let holds = |record: &Record| record.details.values().flatten().any(|line| line.id == id);
+        self.records.iter().position(holds)
+    }
+
     pub(super) fn by_keys<'k>(&self, keys: impl IntoIterator<Item = &'k str>) -> Option<usize> {
         self.by_key.get(&keys.into_iter().map(folded).collect::<Vec<_>>()).copied()
     }

@@ -389,6 +389,9 @@ impl Maker<'_> {
                     ("NbrOfPeriods", 12.into()),
                     ("UserDefinedPeriods", false.into()),
                 ]));
+                if name == "CompanyFinancialPeriod" {
+                    record.set("Company", self.tenant.name.clone());
+                }
                 record.details.insert("Details", rows.clone());
                 self.put(name, record);
             }

@@ -302,6 +302,12 @@ async fn methods_media_types_and_entities_that_do_not_exist_are_wrong_calls() {
     let path = format!("Bill/Bill/{}", bill["ReferenceNbr"]["value"].as_str().unwrap());
     let file = rig.call("PUT", &format!("{path}/files/receipt.pdf")).body("%PDF");
     assert_eq!(taken(file.header("content-type", "application/octet-stream")).await.0, 204);
+    let shown = rig.get(&format!("{path}?$expand=Details")).await.1;
+    for link in [&shown["_links"]["files:put"], &shown["Details"][0]["_links"]["files:put"]] {
+        let address = link.as_str().unwrap().replace("{filename}", "more.pdf");
+        let file = rig.http.put(format!("{}{address}", rig.run.url())).bearer_auth(&rig.token).body("%PDF");
+        assert_eq!(taken(file.header("content-type", "application/octet-stream")).await.0, 204, "{address}");
+    }
     assert_eq!(rig.get(&format!("{path}?$expand=files")).await.1["files"][0]["filename"], "receipt.pdf");
     assert_eq!(taken(rig.call("DELETE", &path)).await.0, 204);
     assert_eq!(taken(rig.call("DELETE", &path)).await.0, 500);
@@ -319,4 +325,20 @@ async fn people_in_finance_change_and_delete_documents() {
     assert!(rig.run.control("dance", &Value::Null).unwrap_err().contains("push-destination"));
     rig.run.control("reset", &Value::Null).unwrap();
     assert_eq!(rig.get("Vendor?$top=1").await.0, 401);
+}
+
+#[tokio::test]
+async fn the_judge_of_the_books_reads_bills_and_journals() {
+    let rig = Rig::new().await;
+    rig.bill(&sound_bill(json!({ "VendorRef": "EXP-R1-0a1b" }))).await;
+    let journal = json!({ "Description": "EXP-R2-0a1b Trip", "Details": [
+        { "Account": "6100", "Subaccount": "10-200", "DebitAmount": "125.50" },
+        { "Account": "2150", "Subaccount": "00-200", "CreditAmount": "125.50" },
+    ] });
+    rig.journal(&sound_journal(journal)).await;
+    let debit = json!({ "Type": "Debit Adj.", "VendorRef": "EXP-R3-0a1b" });
+    rig.bill(&sound_bill(debit)).await;
+    let booked = crate::invariants::booked_documents(&rig.run.state(), TENANT).unwrap();
+    let seen: Vec<_> = booked.iter().map(|one| (one.report.as_str(), one.total, one.balanced)).collect();
+    assert_eq!(seen, [("R1", 12_550, true), ("R3", -12_550, true), ("R2", 12_550, true)]);
 }
