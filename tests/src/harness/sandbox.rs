@@ -122,7 +122,8 @@ impl SandboxOptions {
             port_base: None,
             expensify: ExpensifyKnobs::default(),
             epicor: EpicorKnobs::default(),
-            acumatica: AcumaticaKnobs::default(),
+            // Agents that are killed sign out nowhere, and each start signs in.
+            acumatica: AcumaticaKnobs { api_users: 1_000, ..AcumaticaKnobs::default() },
             clock: SimClock::running(),
             plant: false,
         }

@@ -277,3 +277,39 @@ async fn a_restart_answers_pages_and_a_dead_cookie_leads_to_the_login_page() {
     assert_eq!(with_cookies(&rig, &cookies).await.status, 401);
     assert_eq!(whole(rig.http.get(rig.url("Vendor"))).await.status, 401);
 }
+
+/// Sheet item: Acumatica 5
+#[tokio::test]
+async fn the_scope_of_concurrent_access_opens_a_session_with_every_call_without_its_cookie() {
+    let rig = Rig::new().await;
+    let tokens = rig.password("api api:concurrent_access").await.1;
+    let token = tokens["access_token"].as_str().unwrap();
+    let ask = |cookie: &str| {
+        let call = rig.http.get(rig.url("Vendor?$top=1")).bearer_auth(token);
+        whole(if cookie.is_empty() { call } else { call.header("cookie", cookie) })
+    };
+    let sessions = || rig.run.state()["access"]["sessions"].as_array().unwrap().len();
+    let first = ask("").await;
+    ask("").await;
+    assert_eq!(sessions(), 4);
+    assert_eq!(ask(&cookies(&first)).await.status, 200);
+    assert_eq!(sessions(), 4);
+    assert_eq!(rig.misuse().len(), 1);
+}
+
+#[tokio::test]
+async fn the_journal_counts_by_entity_and_action_and_keeps_no_secret() {
+    let rig = Rig::new().await;
+    rig.bill(&sound_bill(json!({}))).await;
+    rig.get("Bill/Bill/000101").await;
+    rig.post("Bill/ReleaseBill", &wrap(json!({ "entity": { "Type": "Bill", "ReferenceNbr": "000101" } })))
+        .await;
+    let calls = rig.run.journal();
+    let operations: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
+    let token = "POST /AcumaticaERP/identity/connect/token";
+    assert_eq!(operations, [token, "PUT Bill", "GET Bill/", "POST Bill/ReleaseBill"]);
+    let kept = format!("{calls:?}");
+    for secret in [CLIENT_SECRET, PASSWORD, rig.token.as_str()] {
+        assert!(!kept.contains(secret), "{secret}");
+    }
+}
