@@ -3,7 +3,8 @@
 
 use super::http::{CallLog, Gate, GateError, GateSettings, Pace, Paces, Transport};
 use super::{
-    CredentialKeeper, ErpTarget, Probe, ProbeResult, ReferenceTarget, SpendSource, Verdict, epicor, expensify,
+    CredentialKeeper, ErpTarget, Probe, ProbeResult, ReferenceTarget, SpendSource, Verdict, acumatica,
+    epicor, expensify,
 };
 use crate::clock::Clock;
 use crate::secret::Credential;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use url::Url;
 
 /// All vendors.
-pub static VENDORS: &[VendorKind] = &[epicor::KIND, expensify::KIND];
+pub static VENDORS: &[VendorKind] = &[acumatica::KIND, epicor::KIND, expensify::KIND];
 
 /// What the registry knows of a vendor.
 pub struct VendorKind {
@@ -34,6 +35,9 @@ pub struct VendorKind {
     pub concurrency: usize,
     /// Whole time allowed for a call, unless the configuration says otherwise.
     pub timeout: Duration,
+    /// The longest time that it may still commit a write after the connection is gone, where that is known: flows that
+    /// write to it must not settle earlier.
+    pub least_settle_window: Duration,
     /// JSON schema of its settings.
     pub schema: fn() -> Value,
     /// Checks its settings: every finding in words, with the path below `settings`.

@@ -1,6 +1,7 @@
 //! The conformance lists: what every source (`source`) and every ERP (`erp`) must do, run against each simulator. A
 //! vendor joins with a fixture of its own and one line at the end of its file.
 
+mod acumatica;
 mod bench;
 mod epicor;
 mod erp;

@@ -135,8 +135,8 @@ fn bill_value(bill: &Record) -> Value {
     })
 }
 
-/// A journal has no key of its own for a reference: it is the lines' reference number where the description repeats it,
-/// else the description.
+/// A journal has no key of its own for a reference: it is the first word of the description where that ends in the lines'
+/// reference number, else the description.
 fn journal_value(journal: &Record) -> Value {
     let lines = journal.lines().iter().map(|line| {
         let (debit, credit) = (line.amount("DebitAmount"), line.amount("CreditAmount"));
@@ -157,11 +157,12 @@ fn journal_value(journal: &Record) -> Value {
     });
     let described = journal.text("Description");
     let of_lines = journal.lines().first().map_or("", |line| line.text("ReferenceNbr"));
-    let named = !of_lines.is_empty() && described.contains(of_lines);
+    let first = described.split(' ').next().unwrap_or_default();
+    let named = !of_lines.is_empty() && first.ends_with(of_lines);
     let (debits, credits) = (journal.sum("DebitAmount"), journal.sum("CreditAmount"));
     json!({
         "kind": "gl-journal",
-        "reference": if named { of_lines } else { described },
+        "reference": if named { first } else { described },
         "number": journal.text("BatchNbr"),
         "id": journal.id,
         "vendor": "",
