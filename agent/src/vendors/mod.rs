@@ -5,10 +5,12 @@ pub mod epicor;
 pub mod expensify;
 pub mod http;
 mod keeper;
+mod notes;
 pub mod registry;
 
 pub use crate::store::Claimed;
 pub use keeper::{CredentialKeeper, KeepError, StoreKeeper};
+pub use notes::{NoteError, Notes, StoreNotes};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -63,6 +65,18 @@ pub struct SourcePage {
     pub unreadable: Vec<Unreadable>,
     /// There may be more: ask again after these were acknowledged or recorded.
     pub more: bool,
+    /// What the flow must know of this source.
+    #[serde(default)]
+    pub habits: SourceHabits,
+}
+
+/// In what a source differs from others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceHabits {
+    /// It keeps no mark of what was exported: it offers everything again, and only the posting log keeps records apart.
+    pub keeps_no_mark: bool,
+    /// Once a day, records that wait should be looked for so many days back; 0 = never.
+    pub sweep_days: u16,
 }
 
 /// A spend system that records are read from.

@@ -3,7 +3,8 @@
 
 use super::http::{CallLog, Gate, GateError, GateSettings, Pace, Paces, Transport};
 use super::{
-    CredentialKeeper, ErpTarget, Probe, ProbeResult, ReferenceTarget, SpendSource, Verdict, epicor, expensify,
+    CredentialKeeper, ErpTarget, Notes, Probe, ProbeResult, ReferenceTarget, SpendSource, Verdict, brex,
+    epicor, expensify,
 };
 use crate::clock::Clock;
 use crate::secret::Credential;
@@ -58,6 +59,8 @@ pub struct Build {
     pub credential: Credential,
     /// Keeps what the vendor renews of the credential.
     pub keeper: Arc<dyn CredentialKeeper>,
+    /// What the connection must remember because the vendor does not.
+    pub notes: Arc<dyn Notes>,
     /// Base URL of the configuration.
     pub url: Url,
     /// Its settings.
@@ -166,6 +169,7 @@ pub fn connect(
     proxy_credential: Option<Credential>,
     companies: Vec<CompanyId>,
     keeper: Arc<dyn CredentialKeeper>,
+    notes: Arc<dyn Notes>,
     shared: &Shared,
 ) -> Result<Connection, ConnectError> {
     let vendor = vendor(&config.kind)
@@ -183,6 +187,7 @@ pub fn connect(
         transport: Arc::new(gate),
         credential,
         keeper,
+        notes,
         url: config.url.clone(),
         settings: config.settings.clone(),
         companies,
