@@ -17,6 +17,9 @@ use spend::{Date, Timestamp};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// What the audit trail calls a lost mark that is set again.
+const MARK_AGAIN: &str = "mark-again";
+
 /// What the intake of one run remembers from page to page.
 pub(super) struct Intake {
     reference: ReferenceData,
@@ -94,6 +97,7 @@ impl SpendFlow {
         // A mistyped date in the future must not carry the mark along: days in between would be skipped later.
         let today = self.clock.now().date_naive();
         let mut fresh_records = BTreeSet::new();
+        let keeps_no_mark = page.habits.keeps_no_mark;
         for document in page.documents {
             if fresh_records.contains(&document.source_id) {
                 // The store does not know yet what this page brought, so a second state of the same record would be
@@ -106,7 +110,9 @@ impl SpendFlow {
                 continue;
             }
             let source_id = document.source_id.clone();
-            let postings = self.take_in_document(document, &intake.reference, session)?;
+            let mut postings = self.take_in_document(document, &intake.reference, session)?;
+            // Without marks at the source, being listed again says nothing about a lost one.
+            postings.retain(|(_, event)| !keeps_no_mark || *event != MARK_AGAIN);
             if !postings.is_empty() {
                 fresh_records.insert(source_id);
             }
@@ -132,7 +138,7 @@ impl SpendFlow {
         let revived = same.is_some_and(is_superseded);
         if let Some(same) = same.filter(|_| !revived) {
             session.report.known += 1;
-            return Ok(self.mark_again(same).into_iter().map(|p| (p, "mark-again")).collect());
+            return Ok(self.mark_again(same).into_iter().map(|p| (p, MARK_AGAIN)).collect());
         }
         session.report.new += 1;
         if known.iter().any(may_be_in_erp) {
