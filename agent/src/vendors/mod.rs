@@ -1,6 +1,7 @@
 //! Vendors: how the agent talks to each system. Flows see the traits below and never a concrete vendor; only
 //! `registry` names them. Each vendor folder has the same file names (see ARCHITECTURE.md).
 
+pub mod brex;
 pub mod epicor;
 pub mod expensify;
 pub mod http;

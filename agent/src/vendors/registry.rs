@@ -19,7 +19,7 @@ use std::time::Duration;
 use url::Url;
 
 /// All vendors.
-pub static VENDORS: &[VendorKind] = &[epicor::KIND, expensify::KIND];
+pub static VENDORS: &[VendorKind] = &[brex::KIND, epicor::KIND, expensify::KIND];
 
 /// What the registry knows of a vendor.
 pub struct VendorKind {

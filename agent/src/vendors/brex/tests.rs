@@ -1,0 +1,1 @@
+//! What the Brex client does, without a server: a scripted transport and hand-written answers.
