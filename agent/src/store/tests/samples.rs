@@ -9,6 +9,7 @@ use spend::ids::{CompanyId, FlowId, PostingKey, Revision, SourceId};
 use spend::money::{Currency, Money};
 use spend::plan::{DocumentReference, JournalLine, PlannedDocument, PostingPlan, Stage};
 use spend::posting::{ErpReceipt, Posting, PostingState};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A word that must never be found on disk.

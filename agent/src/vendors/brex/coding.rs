@@ -1,6 +1,7 @@
 //! From the coding of a line to category and tags; pure. Which field is which is said by settings; a value without a
 //! code of its own gets one from an explicit table or none at all, never by guessing.
 
+use super::book::Book;
 use super::convert::{cut, text, tidy};
 use super::settings::Settings;
 use super::wire::{CustomField, FieldChoice, Person};
@@ -78,6 +79,7 @@ pub(super) fn of_custom_fields(
     fields: &[CustomField],
     own_category: Option<&str>,
     place: &Place<'_>,
+    book: &Book,
     settings: &Settings,
 ) -> Result<Coded, String> {
     let choices: Vec<Choice<'_>> = fields
@@ -85,10 +87,13 @@ pub(super) fn of_custom_fields(
         .filter_map(|field| {
             let mut found = Found::default();
             found.look(field.value.as_ref()?, 0);
+            let key = text(field.key.as_deref());
+            let known = key.and_then(|key| book.fields.get(key));
+            let remote = known.zip(found.id).and_then(|(known, id)| known.values.get(id)?.as_deref());
             (found.id.is_some() || !found.name.is_empty()).then(|| Choice {
-                field: [text(field.key.as_deref()), None],
+                field: [known.and_then(|known| text(known.remote_id.as_deref())), key],
                 id: found.id,
-                remote: None,
+                remote: text(remote),
                 name: found.name,
             })
         })

@@ -5,6 +5,7 @@
 //! their list. Money is whole minor units here.
 
 use super::Brex;
+use super::book::Book;
 use super::calls::{self, Changed};
 use super::coding::{self, Coded, Place};
 use super::convert::{day, owner, text, tidy, title};
@@ -129,10 +130,11 @@ impl Brex {
             }
         }
         self.learn_people(settled.iter().filter_map(|(_, expense)| expense.user_id.as_deref())).await;
+        let book = self.learn_fields(&settled).await;
         let people = self.people.lock().await;
         for (id, expense) in settled {
             let email = expense.user_id.as_ref().and_then(|id| people.get(id)).and_then(Option::as_deref);
-            let read = document(&expense, email, &self.settings)
+            let read = document(&expense, email, &book, &self.settings)
                 .map_err(|message| Unreadable { source_id: id.map(SourceId::new), message });
             reads.push(Read::from(read));
         }
@@ -239,6 +241,7 @@ fn is_owed(expense: &Expense) -> bool {
 pub(super) fn document(
     expense: &Expense,
     email: Option<&str>,
+    book: &Book,
     settings: &Settings,
 ) -> Result<SpendDocument, String> {
     let id = text(expense.id.as_deref()).ok_or("the expense has no id")?;
@@ -261,7 +264,7 @@ pub(super) fn document(
     };
     let fields = expense.custom_fields.as_deref().unwrap_or_default();
     let Coded { category, category_code, tags } =
-        coding::of_custom_fields(fields, expense.category.as_deref(), &place, settings)?;
+        coding::of_custom_fields(fields, expense.category.as_deref(), &place, book, settings)?;
     let line = SpendLine {
         id: LineId::new(id),
         date: day(expense.purchased_at.as_deref(), settings.tz(), "the day of purchase")?,

@@ -13,6 +13,7 @@
 //! - Receipts are addressed by URLs that live 15 minutes; none is ever kept. (D)
 
 mod auth;
+mod book;
 mod calls;
 mod coding;
 mod convert;
@@ -130,6 +131,8 @@ pub struct Brex {
     surface: tokio::sync::Mutex<Option<Surface>>,
     /// E-mail addresses by user id, of the fall-back surface.
     people: tokio::sync::Mutex<BTreeMap<String, Option<String>>>,
+    /// Fields of the fall-back surface.
+    book: tokio::sync::Mutex<book::Book>,
     /// The day on which the use of the credential was noted last.
     noted: Mutex<Option<Date>>,
 }
@@ -154,6 +157,7 @@ impl Brex {
             throttles: AtomicU32::new(0),
             surface: tokio::sync::Mutex::default(),
             people: tokio::sync::Mutex::default(),
+            book: tokio::sync::Mutex::default(),
             noted: Mutex::default(),
         }
     }
@@ -211,18 +215,18 @@ impl Brex {
             return refusal;
         }
         let me = calls::me();
-        let dead = match self.exchange(&me).await {
-            Ok((answer, _)) => {
-                let told = self.judge(&me).judge(&answer).err().and_then(|refusal| refusal.denied);
-                matches!(told, Some(Denied::Credential | Denied::Unclear))
-            }
-            // What cannot be told now is told by the next call.
-            Err(failure) => {
-                return Refusal { failure, denied: None, ..refusal };
-            }
+        let told = match self.exchange(&me).await {
+            Ok((answer, _)) => self.judge(&me).judge(&answer),
+            Err(failure) => Err(failure.into()),
         };
-        if !dead {
-            return Refusal { denied: Some(Denied::Permission), ..refusal };
+        match told {
+            Ok(()) => return Refusal { denied: Some(Denied::Permission), ..refusal },
+            Err(other) => match other.denied {
+                Some(Denied::Permission) => return Refusal { denied: Some(Denied::Permission), ..refusal },
+                Some(Denied::Credential | Denied::Unclear) => {}
+                // What cannot be told now is told by the next call.
+                None => return other,
+            },
         }
         let what = format!("{}: HTTP {}", request.operation, refusal.status);
         let failure = self.judge(request).unauthorised(&what);
