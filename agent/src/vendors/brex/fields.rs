@@ -24,9 +24,9 @@ const BY_HAND: &str = "brex:";
 
 /// Plain ASCII: several texts are refused otherwise (D), and nobody says which.
 pub(super) fn ascii(text: &str) -> String {
-    let plain = if text.is_ascii() { text.to_owned() } else { deunicode::deunicode(text) };
-    let clean: String = plain.chars().map(|c| if c.is_ascii_control() { ' ' } else { c }).collect();
-    clean.split_whitespace().collect::<Vec<_>>().join(" ")
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain = if clean.is_ascii() { clean } else { deunicode::deunicode(&clean) };
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What a batch does.
