@@ -68,7 +68,7 @@ impl Planted {
         let patient = "first_wait = 0, wait_step = 1, wait_max = 2, give_up = 10";
         stage.home.configure_text(&text.replace("first_wait = 0", patient)).unwrap();
         let count = secrets.values().len() + texts.len();
-        let hidden = [&secrets.partner_user_secret, &secrets.password, &secrets.api_key];
+        let hidden = [&secrets.partner_user_secret, &secrets.password, &secrets.api_key, &secrets.brex_token];
         let names = [&secrets.partner_user_id, &secrets.user];
         let all = || texts.iter().map(String::as_str);
         let planted = Self {
@@ -134,7 +134,7 @@ async fn trouble(stage: &Stage, planted: &Planted) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_planted_is_found_in_state_logs_output_or_audit_export() {
     let (stage, planted) = Planted::set().await;
-    assert_eq!(planted.count, 40);
+    assert_eq!(planted.count, 41);
     trouble(&stage, &planted).await;
     stage.run().await;
     stage.run().await;

@@ -14,7 +14,7 @@ use sandbox::harness::{Admin, DocumentKind};
 use sandbox::serve::{self, ServeArgs};
 use serde_json::Value;
 
-/// Simulators of Expensify and Epicor Kinetic, and the demo of Purser.
+/// Simulators of Expensify, Epicor Kinetic and Brex, and the demo of Purser.
 #[derive(Debug, Parser)]
 #[command(name = "sandbox", version, arg_required_else_help = true)]
 struct Cli {
@@ -31,7 +31,7 @@ enum Verb {
     Demo(DemoArgs),
     /// Kill real agents at random moments and see whether anything is lost, doubled or altered.
     Crash(CrashArgs),
-    /// Serve both simulators until Ctrl-C, and print what an agent needs to work with them.
+    /// Serve the simulators until Ctrl-C, and print what an agent needs to work with them.
     Serve(ServeArgs),
     /// Show what a simulator holds.
     State(At),
@@ -71,7 +71,9 @@ malformed-body, truncated-body, gzip-bomb, hang, maintenance.")]
     #[command(after_help = "\
 Examples:
   sandbox control --url http://127.0.0.1:8101 close-period '{\"year\":2026,\"period\":3}'
-  sandbox control --url http://127.0.0.1:8100 approve '{\"id\":\"R00bCluvcO4T\"}'")]
+  sandbox control --url http://127.0.0.1:8100 approve '{\"id\":\"R00bCluvcO4T\"}'
+  sandbox control --url http://127.0.0.1:8103 announce
+  sandbox control --url http://127.0.0.1:8103 write-deliveries '{\"file\":\"deliveries.jsonl\"}'")]
     Control {
         #[command(flatten)]
         at: At,

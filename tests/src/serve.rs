@@ -1,11 +1,11 @@
-//! `sandbox serve`: both simulators until Ctrl-C, with everything that an agent of one's own needs to work with them.
+//! `sandbox serve`: the simulators until Ctrl-C, with everything that an agent of one's own needs to work with them.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::harness::{AgentConfig, DocumentKind, EPICOR, EXPENSIFY, Sandbox, SandboxOptions};
+use crate::harness::{AgentConfig, BREX, DocumentKind, EPICOR, EXPENSIFY, Sandbox, SandboxOptions};
 
 /// A switch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -26,7 +26,10 @@ pub struct ServeArgs {
     /// Same seed, same reports.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Expensify on this port, Epicor on the next; otherwise free ones are taken.
+    /// Movements of card and cash spend in Brex; about eight of ten are ready to be booked.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub spend: u32,
+    /// Expensify on this port, Epicor on the next, Brex on the third after; otherwise free ones are taken.
     #[arg(long, value_name = "PORT")]
     pub port_base: Option<u16>,
     /// HTTPS with an authority made for this run.
@@ -50,6 +53,7 @@ pub struct ServeArgs {
 pub async fn run(args: &ServeArgs) -> Result<()> {
     let mut options = SandboxOptions::new(usize::try_from(args.reports)?);
     options.world.seed = args.seed;
+    options.spend = usize::try_from(args.spend)?;
     options.https = args.https;
     options.port_base = args.port_base;
     options.unique = args.unique == Switch::On;
@@ -70,13 +74,17 @@ pub async fn run(args: &ServeArgs) -> Result<()> {
 
 fn told(sandbox: &Sandbox, config: &AgentConfig, written: Option<&Path>) -> String {
     let (expensify, epicor) = (sandbox.expensify.url(), sandbox.epicor.url());
+    let (brex, held) = (sandbox.brex.url(), sandbox.brex.state());
     let ready = sandbox.world.reports_in(&["APPROVED", "REIMBURSED"]).count();
     let mut text = format!(
         "Expensify  {expensify}  {} reports, {ready} of them approved\n\
-         Epicor     {epicor}  companies {}; {} is posted to\n",
+         Epicor     {epicor}  companies {}; {} is posted to\n\
+         Brex       {brex}  {} accounting records, {} of them ready for export\n",
         sandbox.world.reports.len(),
         sandbox.world.companies.join(", "),
         sandbox.company(),
+        held["record_count"],
+        held["statuses"]["READY_FOR_EXPORT"],
     );
     if let Some(file) = &config.ca_file {
         text.push_str(&format!("Authority  {}\n", file.display()));
@@ -91,6 +99,7 @@ fn told(sandbox: &Sandbox, config: &AgentConfig, written: Option<&Path>) -> Stri
     );
     text.push_str(&secret(EXPENSIFY, "expensify", &expensify, &sandbox.secrets.expensify()));
     text.push_str(&secret(EPICOR, "epicor", &epicor, &sandbox.secrets.epicor()));
+    text.push_str(&secret(BREX, "brex", &brex, &sandbox.secrets.brex()));
     text.push_str(&format!(
         "\n# What they hold, and how to make them stumble\n\
          sandbox state --url {epicor}\n\

@@ -5,6 +5,7 @@ mod chart;
 mod generate;
 mod people;
 mod report;
+mod spend;
 mod texts;
 
 use chrono::NaiveDate;
@@ -12,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use generate::WorldOptions;
+pub use spend::{
+    CARD_LIABILITY, CASH, MerchantFit, SpendFault, SpendKind, SpendOptions, SpendState, WorldMerchant,
+    WorldSpend, WorldSpendLine,
+};
 
 /// Natural account of accrued expenses: what is owed to employees.
 pub const ACCRUED_EXPENSES: &str = "2150";

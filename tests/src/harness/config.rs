@@ -12,6 +12,8 @@ use crate::world::{ACCRUED_EXPENSES, CARD_CLEARING, DEFAULT_COST_CENTRE, DEFAULT
 pub const EXPENSIFY: &str = "expensify";
 /// Id of the Epicor connection, and name of its secret.
 pub const EPICOR: &str = "epicor";
+/// Id of the Brex connection, and name of its secret.
+pub const BREX: &str = "brex";
 /// Id of the flow.
 pub const FLOW: &str = "expenses";
 /// Head of the flow's references.

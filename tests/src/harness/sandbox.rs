@@ -1,4 +1,4 @@
-//! Both simulators, filled from one world.
+//! The simulators, filled from one world.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -7,14 +7,17 @@ use anyhow::{Context as _, Result, anyhow};
 use chrono::NaiveDate;
 use serde_json::Value;
 
-use super::{AgentConfig, DocumentKind, EPICOR, EXPENSIFY, Purser};
+use super::{AgentConfig, BREX, DocumentKind, EPICOR, EXPENSIFY, Purser};
 use crate::server::{Running, ServeOptions, SimClock, TestCa, serve};
+use crate::sim::brex::{BrexKnobs, BrexSim};
 use crate::sim::epicor::{API_KEY, ApiKey, EpicorKnobs, EpicorSim, PASSWORD, USER};
 use crate::sim::expensify::{ExpensifyKnobs, ExpensifySim};
-use crate::world::{World, WorldOptions};
+use crate::world::{SpendOptions, World, WorldOptions};
 
 /// Path of the Expensify simulator's only door.
 const DOOR: &str = crate::sim::expensify::PATH;
+/// Where Brex listens, counted from the first port; the one before it is left free.
+const BREX_PORT: u16 = 3;
 
 /// Today on this machine, in UTC: the world's day unless another is wanted.
 pub fn today() -> NaiveDate {
@@ -34,6 +37,8 @@ pub struct Secrets {
     pub password: String,
     /// Epicor.
     pub api_key: String,
+    /// Brex.
+    pub brex_token: String,
 }
 
 impl Default for Secrets {
@@ -46,6 +51,7 @@ impl Default for Secrets {
             user: USER.to_owned(),
             password: PASSWORD.to_owned(),
             api_key: API_KEY.to_owned(),
+            brex_token: BrexKnobs::default().user_token,
         }
     }
 }
@@ -61,12 +67,25 @@ impl Secrets {
             user: format!("PURSER_{}", word(10)),
             password: format!("{}\"%/+ &\\{}", word(12), word(12)),
             api_key: word(32),
+            brex_token: format!("bxt_{}", word(40)),
         }
     }
 
     /// All of them.
-    pub fn values(&self) -> [&str; 5] {
-        [&self.partner_user_id, &self.partner_user_secret, &self.user, &self.password, &self.api_key]
+    pub fn values(&self) -> [&str; 6] {
+        [
+            &self.partner_user_id,
+            &self.partner_user_secret,
+            &self.user,
+            &self.password,
+            &self.api_key,
+            &self.brex_token,
+        ]
+    }
+
+    /// Fields of the Brex secret.
+    pub fn brex(&self) -> [(&str, &str); 1] {
+        [("token", &self.brex_token)]
     }
 
     /// Fields of the Expensify secret.
@@ -91,12 +110,16 @@ pub struct SandboxOptions {
     pub unique: bool,
     /// Serve over HTTPS with an authority of its own.
     pub https: bool,
-    /// Expensify listens here and Epicor on the next port; `None` = free ports.
+    /// Expensify listens here, Epicor on the next port, Brex on the third after it; `None` = free ports.
     pub port_base: Option<u16>,
     /// Knobs of the Expensify simulator; its credential is set from `secrets`.
     pub expensify: ExpensifyKnobs,
     /// Knobs of the Epicor simulator; its credential and `unique` are set from here.
     pub epicor: EpicorKnobs,
+    /// Knobs of the Brex simulator; its token and scheme are set from here.
+    pub brex: BrexKnobs,
+    /// Movements of card and cash spend that Brex holds.
+    pub spend: usize,
     /// The vendors' clock.
     pub clock: SimClock,
     /// Puts texts that occur nowhere else into some reports, so that any trace of them is a leak.
@@ -114,6 +137,8 @@ impl SandboxOptions {
             port_base: None,
             expensify: ExpensifyKnobs::default(),
             epicor: EpicorKnobs::default(),
+            brex: BrexKnobs::default(),
+            spend: 60,
             clock: SimClock::running(),
             plant: false,
         }
@@ -127,6 +152,8 @@ pub struct Sandbox {
     pub expensify: Running,
     /// Epicor Kinetic.
     pub epicor: Running,
+    /// Brex.
+    pub brex: Running,
     /// What they were filled from.
     pub world: World,
     /// What they accept.
@@ -138,7 +165,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts both simulators.
+    /// Starts the simulators.
     ///
     /// # Errors
     /// When a port is taken.
@@ -147,31 +174,47 @@ impl Sandbox {
         Self::start_with(world, options).await
     }
 
-    /// Starts both simulators on a given world (`options.world` is not looked at).
+    /// Starts the simulators on a given world; of `options.world` only the currencies of card spend are looked at.
     ///
     /// # Errors
     /// When a port is taken.
     pub async fn start_with(mut world: World, options: SandboxOptions) -> Result<Self> {
         let planted = if options.plant { plant(&mut world) } else { Vec::new() };
-        let SandboxOptions { secrets, unique, https, port_base, mut expensify, mut epicor, clock, .. } =
-            options;
+        let SandboxOptions {
+            secrets,
+            unique,
+            https,
+            port_base,
+            mut expensify,
+            mut epicor,
+            mut brex,
+            clock,
+            ..
+        } = options;
         expensify.partner_user_id.clone_from(&secrets.partner_user_id);
         expensify.partner_user_secret.clone_from(&secrets.partner_user_secret);
         epicor.username.clone_from(&secrets.user);
         epicor.password.clone_from(&secrets.password);
         epicor.api_keys.insert(0, ApiKey { key: secrets.api_key.clone(), scope: Vec::new() });
         epicor.duplicate_refusal = unique;
+        brex.user_token.clone_from(&secrets.brex_token);
+        if https {
+            "https".clone_into(&mut brex.scheme);
+        }
         let ca = https.then(TestCa::new).transpose()?;
         let settings = |offset: u16| {
             let port = port_base.map_or(Some(0), |base| base.checked_add(offset));
-            let port = port.ok_or_else(|| anyhow!("--port-base is too high: two ports are needed"))?;
+            let port = port.ok_or_else(|| anyhow!("--port-base is too high: four ports are needed"))?;
             let tls = ca.as_ref().map(|ca| ca.issue(&["127.0.0.1", "localhost"])).transpose()?;
             let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             anyhow::Ok(ServeOptions { listen, tls, clock: clock.clone() })
         };
         let expensify = serve(Box::new(ExpensifySim::from_world(&world, expensify)), settings(0)?).await?;
         let epicor = serve(Box::new(EpicorSim::from_world(&world, epicor)), settings(1)?).await?;
-        Ok(Self { expensify, epicor, world, secrets, planted, unique, ca })
+        let spend = SpendOptions { count: options.spend, mixed_currencies: options.world.mixed_currencies };
+        let brex = BrexSim::with_spend(&world, &spend, brex, clock.clone());
+        let brex = serve(Box::new(brex), settings(BREX_PORT)?).await?;
+        Ok(Self { expensify, epicor, brex, world, secrets, planted, unique, ca })
     }
 
     /// The authority's certificate as PEM, when it is served over HTTPS.
@@ -223,6 +266,14 @@ impl Sandbox {
     pub async fn give_secrets(&self, purser: &Purser) -> Result<()> {
         purser.set_secret(EXPENSIFY, "expensify", &self.expensify.url(), &self.secrets.expensify()).await?;
         purser.set_secret(EPICOR, "epicor", &self.epicor.url(), &self.secrets.epicor()).await
+    }
+
+    /// Seals the Brex secret into an agent's home.
+    ///
+    /// # Errors
+    /// When the agent refuses it.
+    pub async fn give_brex_secret(&self, purser: &Purser) -> Result<()> {
+        purser.set_secret(BREX, "brex", &self.brex.url(), &self.secrets.brex()).await
     }
 
     /// How many documents the ERP holds.
