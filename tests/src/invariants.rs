@@ -5,6 +5,7 @@
 //! document lies in any file of the agent. References carry the report's id, so documents are matched to reports
 //! without asking the agent.
 
+pub mod brex;
 mod leak;
 #[cfg(test)]
 mod tests;

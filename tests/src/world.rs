@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub use generate::WorldOptions;
 pub use spend::{
     CARD_LIABILITY, CASH, MerchantFit, SpendFault, SpendKind, SpendOptions, SpendState, WorldMerchant,
-    WorldSpend, WorldSpendLine,
+    WorldSpend, WorldSpendLine, expected_spend_totals,
 };
 
 /// Natural account of accrued expenses: what is owed to employees.

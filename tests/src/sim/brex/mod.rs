@@ -9,6 +9,7 @@ mod control;
 mod deliveries;
 mod expenses;
 mod fields;
+mod filling;
 mod integration;
 mod knobs;
 mod money;

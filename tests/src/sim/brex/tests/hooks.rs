@@ -164,6 +164,36 @@ async fn a_failed_delivery_comes_again_on_schedule_with_the_same_id_and_a_new_si
     assert_eq!(line.received().await.len(), 8, "there is no further attempt");
 }
 
+#[tokio::test]
+async fn an_endpoint_on_https_is_checked_and_one_that_is_gone_counts_as_a_failure() {
+    let ca = crate::server::TestCa::new().unwrap();
+    let tls = || Some(ca.issue(&["127.0.0.1"]).unwrap());
+    let inbox =
+        serve(Box::<Inbox>::default(), ServeOptions { tls: tls(), ..ServeOptions::default() }).await.unwrap();
+    let rig = Rig::new().await;
+    let body = json!({"url": format!("{}/x?y=1", inbox.url()), "event_types": ["USER_UPDATED"]});
+    assert_eq!(rig.keyed("POST", "/v1/webhooks", &body, 1).await.status, 200);
+    let event = json!({"body": {"event_type": "USER_UPDATED", "user_id": "u"}});
+    rig.control("event", event.clone());
+    rig.run.delivered().await;
+    assert_eq!(rig.run.state()["deliveries"]["pending"], 1, "its authority is not known");
+    rig.control("knobs", json!({"webhook_ca": ca.pem}));
+    rig.run.advance_clock(TimeDelta::seconds(5));
+    rig.run.delivered().await;
+    assert_eq!(rig.run.state()["deliveries"]["delivered"], 1);
+    assert_eq!(inbox.state()["received"][0]["path"], "/x");
+    let address = inbox.address();
+    inbox.stop();
+    // The listener is closed by a task of its own.
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    rig.control("event", event);
+    rig.run.delivered().await;
+    let deliveries = rig.control("deliveries", json!({}));
+    assert_eq!(deliveries[1]["attempts"], json!([{"at": "2026-11-21T12:00:05Z", "status": null}]));
+}
+
 /// Sheet item: Brex 23
 #[tokio::test]
 async fn five_days_of_failures_or_one_410_disable_the_endpoint_until_it_is_put_back() {
