@@ -99,6 +99,7 @@ fn told(sandbox: &Sandbox, config: &AgentConfig, written: Option<&Path>) -> Stri
     );
     text.push_str(&secret(EXPENSIFY, "expensify", &expensify, &sandbox.secrets.expensify()));
     text.push_str(&secret(EPICOR, "epicor", &epicor, &sandbox.secrets.epicor()));
+    text.push_str("\n# Where a connection of one's own is to read Brex\n");
     text.push_str(&secret(BREX, "brex", &brex, &sandbox.secrets.brex()));
     text.push_str(&format!(
         "\n# What they hold, and how to make them stumble\n\

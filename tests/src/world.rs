@@ -3,9 +3,9 @@
 
 mod chart;
 mod generate;
+mod movements;
 mod people;
 mod report;
-mod spend;
 mod texts;
 
 use chrono::NaiveDate;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use generate::WorldOptions;
-pub use spend::{
+pub use movements::{
     CARD_LIABILITY, CASH, MerchantFit, SpendFault, SpendKind, SpendOptions, SpendState, WorldMerchant,
     WorldSpend, WorldSpendLine, expected_spend_totals,
 };

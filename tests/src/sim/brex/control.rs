@@ -1,4 +1,25 @@
-//! Levers for people and tests; no part of the vendor's interface.
+//! Levers for people and tests; no part of the vendor's interface. `ids` stands for `{"id"}`, `{"ids": [..]}` or
+//! `{"all": true}`.
+//!
+//! | Verb | Body | Does |
+//! | --- | --- | --- |
+//! | `knobs` | any of [`super::BrexKnobs`] | changes behaviour |
+//! | `reset` | | back to the beginning |
+//! | `prepare`, `review`, `ready` | ids | moves records; those that become ready go into the next event |
+//! | `export` | ids, `reference` | somebody else exports them |
+//! | `edit` | `id`, `line`, `amount`, `account`, `department`, `project`, `memo`, `type`, `merchant`, `user`, `receipts`, `credit_amount` | changes a record; null takes away |
+//! | `record` | `id` | one record with its lines in codes of the ERP, reference and failure |
+//! | `add-spend` | a movement of the world's form | makes its records |
+//! | `announce` | ids, or nothing for all that are ready | an event about them |
+//! | `event` | `body` | an event that says anything |
+//! | `deliveries` | | every message with its attempts |
+//! | `write-deliveries` | `file`, `which`, `alter` | see [`super::deliveries`] |
+//! | `rotate-secret`, `drop-old-secret` | | signing secrets, as listed afterwards |
+//! | `token` | `scopes`, `role` | another user token |
+//! | `revoke-token`, `expire-token` | `token`, or nothing for the first | ends it |
+//! | `authorize` | `scopes` | a code for the token endpoint |
+//! | `disable-value` | `field`, `code`, `enabled` | a value of a field |
+//! | `forget-fields` | | an account without fields |
 
 use super::access::{Token, all_scopes};
 use super::books::{Books, DEPARTMENT, GL_ACCOUNT, PROJECT, Status};

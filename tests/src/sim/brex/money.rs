@@ -50,7 +50,7 @@ impl BrexSim {
         let from = query.moment("posted_at_start")?.map(|moment| moment.date_naive());
         let mut found: Vec<(DateTime<Utc>, Value)> = self.cash_movements();
         found.retain(|(posted, _)| from.is_none_or(|bound| posted.date_naive() >= bound));
-        found.sort_by(|a, b| b.0.cmp(&a.0));
+        found.sort_by_key(|(posted, _)| std::cmp::Reverse(*posted));
         self.listed(query, &found, |(_, body)| body.clone())
     }
 

@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn raw_numbers_leave_texts_alone() {
-        let value = json!({"a": major(171_75, "USD", NumberForm::Plain), "b": "x\\u0001y\"z"});
+        let value = json!({"a": major(17_175, "USD", NumberForm::Plain), "b": "x\\u0001y\"z"});
         let back: Value = serde_json::from_str(&text(&value)).unwrap();
         assert_eq!(back["b"], "x\\u0001y\"z");
         assert!(text(&value).contains("{\"amount\":171.75,"));

@@ -134,7 +134,7 @@ async fn after_a_rotation_two_secrets_sign_until_the_old_one_ends() {
     let items = received[0]["headers"]["svix-signature"].as_str().unwrap().to_owned();
     assert!(items.starts_with("v1a,") && items.ends_with(" nonsense") && items.matches("v1,").count() == 2);
     line.rig.run.advance_clock(TimeDelta::hours(24));
-    assert_eq!(line.secrets().await, [new.clone()]);
+    assert_eq!(line.secrets().await, std::slice::from_ref(&new));
     line.make_ready(1).await;
     let received = line.received().await;
     assert!(!verifies(&received[1], &old, "svix") && verifies(&received[1], &new, "svix"));
