@@ -44,7 +44,13 @@ impl Wire {
     pub(crate) async fn serve(sim: Box<dyn Simulator>, clock: SimClock, tls: Option<TlsIdentity>) -> Self {
         let options = ServeOptions { tls, clock, ..ServeOptions::default() };
         let sim = serve(sim, options).await.expect("a simulator can be served on a free port");
-        Self { sim, log: Arc::default(), kept: Arc::default(), notes: Arc::default(), forgiven: Mutex::default() }
+        Self {
+            sim,
+            log: Arc::default(),
+            kept: Arc::default(),
+            notes: Arc::default(),
+            forgiven: Mutex::default(),
+        }
     }
 
     /// Turns a lever of the simulator.

@@ -2,6 +2,7 @@
 //! vendor joins with a fixture of its own and one line at the end of its file.
 
 mod bench;
+mod brex;
 mod epicor;
 mod erp;
 mod expensify;

@@ -114,7 +114,8 @@ fn sum(document: &SpendDocument) -> i64 {
 /// The page holds exactly these records, each once, to the cent.
 pub(crate) fn assert_holds<'w>(page: &SourcePage, records: impl IntoIterator<Item = &'w Known>) {
     assert_eq!(page.unreadable, []);
-    let read = page.documents.iter().map(|d| (d.source_id.to_string(), d.currency.to_string(), sum(d), d.approved));
+    let read =
+        page.documents.iter().map(|d| (d.source_id.to_string(), d.currency.to_string(), sum(d), d.approved));
     let mut read: Vec<_> = read.collect();
     read.sort();
     let known = records.into_iter().map(|r| (r.id.clone(), r.currency.clone(), r.total, Some(r.approved)));
@@ -217,11 +218,7 @@ pub(crate) async fn pages_that_are_marked_one_after_the_other_hold_every_record_
     loop {
         let page = source.read(&ready(limit)).await.unwrap();
         pages += 1;
-        assert!(
-            page.documents.len() <= limit as usize && pages < 100,
-            "{} records",
-            page.documents.len()
-        );
+        assert!(page.documents.len() <= limit as usize && pages < 100, "{} records", page.documents.len());
         let found = ids(&page);
         if !found.is_empty() {
             assert_eq!(as_set(&source.acknowledge(&found).await.unwrap()), as_set(&found));
