@@ -167,7 +167,7 @@ impl SpendFlow {
         };
         let mark = self.watermark()?;
         let (usual, to) = ready_window(&self.settings, mark.as_ref(), self.clock.now());
-        let from = self.sweep_from(usual)?;
+        let (from, wide) = self.sweep_from(usual)?;
         let mut intake = Intake::new(reference);
         let mut limit = self.settings.page_size;
         let mut complete = false;
@@ -186,7 +186,7 @@ impl SpendFlow {
             self.show(session);
             if !more {
                 complete = true;
-                self.swept(from, usual, habits).await?;
+                self.swept(wide, habits).await?;
                 break;
             }
             // Held records stay unmarked at the source and come back; a page full of them must not hide the rest.

@@ -21,27 +21,29 @@ struct Sweep {
 }
 
 impl SpendFlow {
-    /// The first day to read from: the usual one, or once a day one much earlier. Never before the flow's start.
-    pub(super) fn sweep_from(&self, usual: Date) -> Result<Date, RunError> {
+    /// The first day to read from, and whether that is the wide look: once a day one much earlier than usual, never
+    /// before the flow's start.
+    pub(super) fn sweep_from(&self, usual: Date) -> Result<(Date, bool), RunError> {
         let now = self.clock.now();
         let Some(last) = self.last_sweep()?.filter(|last| last.days > 0 && now - last.at >= EVERY) else {
-            return Ok(usual);
+            return Ok((usual, false));
         };
         let wide = now.date_naive().checked_sub_days(Days::new(last.days.into())).unwrap_or(usual);
-        Ok(usual.min(wide.max(self.settings.start)))
+        Ok((usual.min(wide.max(self.settings.start)), true))
     }
 
-    /// Notes that everything from `from` on was looked for. The first run reads from the flow's start anyway.
-    pub(super) async fn swept(&self, from: Date, usual: Date, habits: SourceHabits) -> Result<(), RunError> {
-        let last = self.last_sweep()?;
-        let wide = from < usual || last.is_none();
-        let known = last.is_some_and(|last| last.days == habits.sweep_days);
-        if known && !wide || habits.sweep_days == 0 && last.is_none() {
-            return Ok(());
-        }
-        let at = last.filter(|_| !wide).map_or_else(|| self.clock.now(), |last| last.at);
+    /// Notes that everything that waits was read. The first run reads from the flow's start anyway.
+    pub(super) async fn swept(&self, wide: bool, habits: SourceHabits) -> Result<(), RunError> {
+        let days = habits.sweep_days;
+        let now = self.clock.now();
+        let next = match self.last_sweep()? {
+            None if days == 0 => return Ok(()),
+            None => Sweep { at: now, days },
+            Some(last) if !wide && last.days == days => return Ok(()),
+            Some(last) => Sweep { at: if wide { now } else { last.at }, days },
+        };
         let mut batch = Batch::new();
-        batch.put(StateTable::Flow, &self.sweep_name(), &Sweep { at, days: habits.sweep_days });
+        batch.put(StateTable::Flow, &self.sweep_name(), &next);
         self.commit(batch).await
     }
 
