@@ -21,7 +21,7 @@ use spend::ids::{CompanyId, SourceId};
 use spend::mirror::{MirrorChange, MirrorEntry, ReferenceSet};
 use spend::money::Money;
 use spend::plan::PostingPlan;
-use spend::posting::{ErpReceipt, Failure, LookUp};
+use spend::posting::{ErpReceipt, Failure, FailureClass, LookUp};
 use spend::reference::ReferenceData;
 
 /// Which records to read.
@@ -89,6 +89,13 @@ pub trait SpendSource: Send + Sync {
     /// Marks records as exported, idempotently. Returns the ids that are marked afterwards; an id that is missing
     /// from the answer is retried alone later.
     async fn acknowledge(&self, ids: &[SourceId]) -> Result<Vec<SourceId>, Failure>;
+
+    /// Tells the source that a record will not be exported, and why. Only ever for a person who has decided so: it can
+    /// take the record out of what the source offers, for good.
+    async fn report_failure(&self, id: &SourceId, _why: &str) -> Result<(), Failure> {
+        let message = format!("record {id}: this source cannot be told that a record is not exported");
+        Err(Failure::new(FailureClass::NotSent, message))
+    }
 }
 
 /// One document found in the ERP under one of our references, for the proof.

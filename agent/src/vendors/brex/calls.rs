@@ -69,7 +69,7 @@ impl Request {
     }
 
     /// The same list from a cursor on; every other filter stays (D).
-    pub(super) fn from_cursor(&self, cursor: &str) -> Self {
+    pub(super) fn at_cursor(&self, cursor: &str) -> Self {
         self.clone().with("cursor", cursor)
     }
 

@@ -126,7 +126,7 @@ impl<'a> Place<'a> {
             _ => return None,
         };
         let name = name.map(tidy).unwrap_or_default();
-        (id.is_some() || !name.is_empty()).then(|| Choice {
+        (id.is_some() || !name.is_empty()).then_some(Choice {
             field: [Some(field), None],
             id,
             remote: None,

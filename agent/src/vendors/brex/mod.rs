@@ -315,6 +315,10 @@ impl SpendSource for Brex {
             Surface::Expenses => Ok(unique),
         }
     }
+
+    async fn report_failure(&self, id: &SourceId, why: &str) -> Result<(), Failure> {
+        self.report_failed(id, why).await
+    }
 }
 
 #[async_trait]

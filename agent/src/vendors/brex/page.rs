@@ -64,7 +64,7 @@ impl Walk {
         }
         let request = match &self.cursor {
             None => self.first.clone(),
-            Some(cursor) => self.first.from_cursor(cursor),
+            Some(cursor) => self.first.at_cursor(cursor),
         };
         let page: Page =
             if self.begun { patiently(client, &request).await? } else { client.get(&request).await? };

@@ -176,10 +176,7 @@ impl Brex {
 
     /// Tells Brex that a record could not be exported. Only ever called for a person who decided so: the record leaves
     /// the list of those that are ready, and a later success would be refused.
-    ///
-    /// # Errors
-    /// As every call; `Rejected` when Brex does not take it, or the surface knows no such report.
-    pub async fn report_failure(&self, id: &SourceId, message: &str) -> Result<(), Failure> {
+    pub(super) async fn report_failed(&self, id: &SourceId, message: &str) -> Result<(), Failure> {
         if self.surface().await? != super::Surface::Accounting || !is_id(id.as_str()) {
             return Err(rejected(
                 "brex.report-failure",

@@ -154,7 +154,7 @@ pub struct Reference {
 }
 
 /// A field that holds a reference set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FieldSettings {
     /// The field's remote id.
@@ -195,12 +195,6 @@ impl Default for Expenses {
             cash_transactions: words(&["FEE"]),
             cash_out_is_negative: true,
         }
-    }
-}
-
-impl Default for FieldSettings {
-    fn default() -> Self {
-        Self { remote_id: String::new(), name: String::new() }
     }
 }
 

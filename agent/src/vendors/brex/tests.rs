@@ -2,6 +2,7 @@
 
 mod coding;
 mod expenses;
+mod idempotency;
 mod money;
 mod oauth;
 mod outcome;
