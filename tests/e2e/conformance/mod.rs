@@ -3,6 +3,7 @@
 
 mod acumatica;
 mod bench;
+mod brex;
 mod epicor;
 mod erp;
 mod expensify;
