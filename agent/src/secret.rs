@@ -4,6 +4,7 @@
 
 use base64::Engine as _;
 use secrecy::{ExposeSecret, SecretString};
+use spend::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -90,6 +91,11 @@ impl BoundSecret {
         Self { value, origins: Arc::clone(&self.origins) }
     }
 
+    /// Whether there is no value at all.
+    pub fn is_empty(&self) -> bool {
+        self.value.expose_secret().is_empty()
+    }
+
     /// The value. Called by the gate and by the store only; a test keeps it so.
     pub fn expose(&self) -> &str {
         self.value.expose_secret()
@@ -125,6 +131,12 @@ impl Credential {
     /// One field.
     pub fn get(&self, field: &str) -> Option<&BoundSecret> {
         self.fields.get(field)
+    }
+
+    /// A moment that is kept beside the secrets (when a refresh token was first issued), as RFC 3339 text. It is no
+    /// secret itself, so it may be read; anything that is not a moment is `None` and never told.
+    pub fn moment(&self, field: &str) -> Option<Timestamp> {
+        self.fields.get(field)?.value.expose_secret().parse().ok()
     }
 
     /// The names of its fields.

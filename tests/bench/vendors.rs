@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use sandbox::harness::{AgentConfig, EPICOR, EXPENSIFY, Home, Purser, Sandbox, SandboxOptions, Secrets};
+use sandbox::harness::{AgentConfig, Home, Purser, Sandbox, SandboxOptions, Secrets, System};
 use sandbox::server::{Reply, Request, Running, ServeOptions, Simulator, serve};
 use sandbox::sim::epicor::{EpicorKnobs, EpicorSim};
 use sandbox::sim::expensify::{ExpensifyKnobs, ExpensifySim};
@@ -197,8 +197,12 @@ impl Vendors {
         };
         home.configure(&config)?;
         let purser = Purser::new(home.path()).await?;
-        purser.set_secret(EXPENSIFY, "expensify", &self.source.url(), &model.secrets.expensify()).await?;
-        purser.set_secret(EPICOR, "epicor", &self.erp.url(), &model.secrets.epicor()).await?;
+        for (system, running) in [(System::Expensify, &self.source), (System::Epicor, &self.erp)] {
+            let fields = model.secrets.of(system);
+            let fields: Vec<(&str, &str)> =
+                fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            purser.set_secret(system.id(), system.kind(), &running.url(), &fields).await?;
+        }
         Ok(purser)
     }
 }

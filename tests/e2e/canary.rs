@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use sandbox::faults::{FaultAction, FaultMatch, FaultRule};
-use sandbox::harness::{EPICOR, EXPENSIFY, FLOW, Finished, Sandbox, Secrets};
+use sandbox::harness::{EPICOR, EXPENSIFY, FLOW, Finished, Route, Sandbox, Secrets, System};
 use sandbox::invariants::Needles;
 use sandbox::world::World;
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ impl Planted {
         let mut world = World::generate_with(&options.world);
         let texts = plant(&mut world);
         let sandbox = Sandbox::start_with(world, options).await.unwrap();
-        let stage = Stage::set_on(sandbox, |config| {
+        let stage = Stage::set_on(sandbox, Route::ExpensifyEpicor, |config| {
             config.paced = false;
             config.tables.push("[log]\nlevel = \"trace\"".to_owned());
         });
@@ -68,8 +68,14 @@ impl Planted {
         let patient = "first_wait = 0, wait_step = 1, wait_max = 2, give_up = 10";
         stage.home.configure_text(&text.replace("first_wait = 0", patient)).unwrap();
         let count = secrets.values().len() + texts.len();
-        let hidden = [&secrets.partner_user_secret, &secrets.password, &secrets.api_key];
-        let names = [&secrets.partner_user_id, &secrets.user];
+        let hidden = [
+            &secrets.partner_user_secret,
+            &secrets.second_user_secret,
+            &secrets.password,
+            &secrets.api_key,
+            &secrets.brex_token,
+        ];
+        let names = [&secrets.partner_user_id, &secrets.second_user_id, &secrets.user];
         let all = || texts.iter().map(String::as_str);
         let planted = Self {
             secrets: Needles::default().with("a secret", hidden.map(String::as_str)),
@@ -134,7 +140,7 @@ async fn trouble(stage: &Stage, planted: &Planted) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_planted_is_found_in_state_logs_output_or_audit_export() {
     let (stage, planted) = Planted::set().await;
-    assert_eq!(planted.count, 40);
+    assert_eq!(planted.count, 43);
     trouble(&stage, &planted).await;
     stage.run().await;
     stage.run().await;
@@ -184,8 +190,8 @@ async fn nothing_planted_is_found_in_a_running_process_its_status_or_its_orders(
     let order = stage.purser.spawn(&["flows", "run", FLOW]).unwrap();
 
     let folder = stage.home.path().join("orders");
-    let fields: String =
-        stage.sandbox.secrets.epicor().iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    let fields = stage.sandbox.secrets.of(System::Epicor);
+    let fields: String = fields.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     let arguments = ["secrets", "set", EPICOR, "--yes", "--note", "rotated"];
     let set = tokio::spawn({
         let purser = stage.purser.clone();

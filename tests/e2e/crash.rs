@@ -1,19 +1,26 @@
 //! Real agents killed with SIGKILL at random moments. `PURSER_KILLS=1000` asks for more than the hundred of every day;
 //! `sandbox crash` is the same for people.
 
-use sandbox::crash::{CrashOptions, Mode, torment};
+use sandbox::crash::{CrashOptions, CrashReport, Mode, torment};
+use sandbox::harness::Route;
 
-/// Kills of one mode when nobody asks for more; three modes make a hundred.
-const KILLS: u32 = 34;
+/// Kills when nobody asks for more, shared out over modes and flows.
+const KILLS: usize = 100;
 
 async fn killed(mode: Mode) {
-    let asked = std::env::var("PURSER_KILLS").ok().map(|text| text.parse::<u32>().unwrap());
-    let kills = asked.map_or(KILLS, |all| all.div_ceil(3));
-    let options = CrashOptions { kills, seed: 1, reports: 30, mode };
-    let report = torment(options, &|report| eprintln!("{} of {kills} kills", report.kills)).await.unwrap();
-    eprintln!("{}: {report}", mode.words());
-    assert_eq!(report.kills, kills);
-    assert!(report.is_sound(), "{report}");
+    let asked = std::env::var("PURSER_KILLS").ok().map(|text| text.parse::<usize>().unwrap());
+    let share = asked.unwrap_or(KILLS).div_ceil(Mode::ALL.len() * Route::PLAYED.len());
+    let kills = u32::try_from(share).unwrap();
+    let mut report = CrashReport::default();
+    for route in Route::PLAYED.iter().copied() {
+        let options = CrashOptions { kills, seed: 1, reports: 30, route, mode };
+        let told = |report: &CrashReport| eprintln!("{}: {} of {kills}", route.flow(), report.kills);
+        let one = torment(options, &told).await.unwrap();
+        eprintln!("{}, {}: {one}", route.flow(), mode.words());
+        assert_eq!(one.kills, kills);
+        assert!(one.is_sound(), "{one}");
+        report.add(one);
+    }
     assert!(
         report.fell.keys().any(|state| state.starts_with("claimed")),
         "no kill fell into a write: {report}"

@@ -127,14 +127,14 @@ async fn a_closed_period_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_system_is_named_as_one_where_nothing_listens() {
-    let Stage { sandbox, home, purser, config } = Stage::set(quick(3), |_| {}).await;
+    let Stage { route, sandbox, home, purser, config } = Stage::set(quick(3), |_| {}).await;
     let spare = Stage::set(quick(3), |_| {}).await.sandbox;
     let address = sandbox.epicor.address();
     drop(sandbox);
     while std::net::TcpStream::connect(address).is_ok() {
         tokio::task::yield_now().await;
     }
-    let stage = Stage { sandbox: spare, home, purser, config };
+    let stage = Stage { route, sandbox: spare, home, purser, config };
     let checks = examined(&stage, FAILED, EPICOR).await;
     fails(&checks, "tcp", &["connection refused"], &["host and port", "firewall"]);
 }

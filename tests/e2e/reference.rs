@@ -1,7 +1,7 @@
 //! Reference flows through the real binary: from the ERP into the spend system, looked at before, finished after a kill,
 //! and held back by their ceilings.
 
-use sandbox::harness::{EPICOR, EXPENSIFY, FLOW};
+use sandbox::harness::{EPICOR, EXPENSIFY, FLOW, System};
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, quick, wait_for};
@@ -25,11 +25,11 @@ async fn stage(options: &str) -> Stage {
     ];
     stage.configure(|config| {
         config.tables = tables;
-        config.expensify_settings = vec![format!(
+        config.settings.insert(System::Expensify, vec![format!(
             "reference = {{ employees = {{ policies = [\"{policy}\"] }}, accounts = {{ policies = [\"{policy}\"] }}, \
              cost_centres = {{ policies = [\"{policy}\"], level = \"Department\" }}, \
              projects = {{ policies = [\"{policy}\"], level = \"Project\" }} }}"
-        )];
+        )]);
     });
     stage
 }

@@ -1,9 +1,13 @@
 //! A sandbox, an agent's home and the real binary, set up for one test; and what is judged at its end.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sandbox::harness::{AgentConfig, DocumentKind, FLOW, Finished, Home, Purser, Sandbox, SandboxOptions};
-use sandbox::invariants::{Evidence, Tally, open_records, verify_audit};
+use sandbox::harness::{
+    AgentConfig, DocumentKind, Expected, Finished, Home, Purser, Route, Sandbox, SandboxOptions,
+};
+use sandbox::invariants::{Evidence, Tally, verify_audit};
+use sandbox::server::Running;
 use sandbox::world::WorldReport;
 use serde_json::Value;
 
@@ -14,6 +18,8 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Everything that one test works with.
 pub(crate) struct Stage {
+    /// What is judged; the only flow of the agent.
+    pub(crate) route: Route,
     pub(crate) sandbox: Sandbox,
     pub(crate) home: Home,
     pub(crate) purser: Purser,
@@ -24,15 +30,26 @@ pub(crate) struct Stage {
 pub(crate) fn quick(reports: usize) -> SandboxOptions {
     let mut options = SandboxOptions::new(reports);
     options.expensify.rate_limits = Vec::new();
+    options.brex.rate_limit = 0;
+    options.spend = reports;
     options
 }
 
 impl Stage {
-    /// Starts the sandbox, writes the configuration (after `tweak`) and seals the secrets.
+    /// Starts the sandbox, writes the configuration (after `tweak`) and seals the secrets: Expensify to Epicor.
     pub(crate) async fn set(options: SandboxOptions, tweak: impl FnOnce(&mut AgentConfig)) -> Self {
+        Self::set_route(Route::ExpensifyEpicor, options, tweak).await
+    }
+
+    /// The same for another route.
+    pub(crate) async fn set_route(
+        route: Route,
+        options: SandboxOptions,
+        tweak: impl FnOnce(&mut AgentConfig),
+    ) -> Self {
         let paced = !options.expensify.rate_limits.is_empty();
         let sandbox = Sandbox::start(options).await.unwrap();
-        Self::set_on(sandbox, |config| {
+        Self::set_on(sandbox, route, |config| {
             config.paced = paced;
             tweak(config);
         })
@@ -40,15 +57,30 @@ impl Stage {
     }
 
     /// The same on a sandbox that runs.
-    pub(crate) async fn set_on(sandbox: Sandbox, tweak: impl FnOnce(&mut AgentConfig)) -> Self {
+    pub(crate) async fn set_on(sandbox: Sandbox, route: Route, tweak: impl FnOnce(&mut AgentConfig)) -> Self {
         let home = Home::new().unwrap();
-        let mut config = sandbox.agent_config();
+        let mut config = sandbox.agent_config_for(&[route]);
         config.ca_file = sandbox.write_ca(home.beside()).unwrap();
         tweak(&mut config);
         home.configure(&config).unwrap();
         let purser = Purser::new(home.path()).await.unwrap();
-        sandbox.give_secrets(&purser).await.unwrap();
-        Self { sandbox, home, purser, config }
+        sandbox.give_secrets_for(&purser, &[route]).await.unwrap();
+        Self { route, sandbox, home, purser, config }
+    }
+
+    /// The simulator that is read.
+    pub(crate) fn source(&self) -> &Running {
+        self.sandbox.source(self.route)
+    }
+
+    /// The simulator that is written to.
+    pub(crate) fn erp(&self) -> &Running {
+        self.sandbox.erp(self.route)
+    }
+
+    /// How many documents that one holds.
+    pub(crate) fn documents(&self) -> u64 {
+        self.sandbox.documents_of(&[self.route])
     }
 
     /// Whether it writes AP invoices.
@@ -86,7 +118,8 @@ impl Stage {
     /// The proof over the whole period of the world.
     pub(crate) async fn proof(&self, code: i32) -> Value {
         let (from, to) = (self.config.start().to_string(), self.config.today.to_string());
-        self.ask(code, &["proof", "--flow", FLOW, "--from", &from, "--to", &to]).await["proof"].clone()
+        self.ask(code, &["proof", "--flow", self.route.flow(), "--from", &from, "--to", &to]).await["proof"]
+            .clone()
     }
 
     /// Records in a state, with what the agent says of them.
@@ -97,9 +130,14 @@ impl Stage {
 
     /// Wrong calls that the simulators have received.
     pub(crate) fn misuse(&self) -> Vec<String> {
-        let mut misuse = self.sandbox.expensify.misuse();
-        misuse.extend(self.sandbox.epicor.misuse());
+        let mut misuse = self.source().misuse();
+        misuse.extend(self.erp().misuse());
         misuse
+    }
+
+    /// Records that are ready to be booked, of any route, with what must become of them.
+    pub(crate) fn expected(&self) -> BTreeMap<String, Expected> {
+        self.sandbox.expected(self.route, self.config.document)
     }
 
     /// Reports that are ready to be booked.
@@ -129,13 +167,7 @@ impl Stage {
 
     /// What both systems hold, whatever it is.
     pub(crate) async fn tally(&self) -> Tally {
-        let evidence = Evidence {
-            expensify: self.sandbox.expensify.state(),
-            epicor: self.sandbox.epicor.state(),
-            company: self.sandbox.company().to_owned(),
-            open: open_records(&self.purser).await.unwrap(),
-            misuse: self.misuse(),
-        };
+        let evidence = Evidence::gather(&self.sandbox, self.route, &self.purser).await.unwrap();
         evidence.examine().unwrap()
     }
 

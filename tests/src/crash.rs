@@ -15,9 +15,9 @@ pub use report::CrashReport;
 pub use torment::torment;
 pub use verb::{CrashArgs, main};
 
-use crate::harness::DocumentKind;
+use crate::harness::{DocumentKind, Route};
 
-/// What the flow writes, and whether the ERP itself refuses a second document under the same number.
+/// What a flow writes, and whether the ERP itself refuses a second document under the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Mode {
     /// AP invoices; the ERP refuses a number that it has.
@@ -60,8 +60,10 @@ pub struct CrashOptions {
     pub kills: u32,
     /// Where moments, faults and worlds are drawn from.
     pub seed: u64,
-    /// Reports of one world.
+    /// Records of one world.
     pub reports: usize,
+    /// Which flow.
+    pub route: Route,
     /// What is written.
     pub mode: Mode,
 }

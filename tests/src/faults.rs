@@ -193,7 +193,8 @@ struct Armed {
 }
 
 /// Text in paths at which a new token or session is handed out.
-const LOGIN_PATHS: [&str; 4] = ["TokenResource.svc", "/connect/token", "SessionModSvc/Login", "/login"];
+const LOGIN_PATHS: [&str; 5] =
+    ["TokenResource.svc", "/connect/token", "SessionModSvc/Login", "/login", "/oauth2/default/v1/token"];
 
 impl FaultBook {
     pub(crate) fn add(&mut self, rule: FaultRule) {

@@ -1,10 +1,11 @@
 //! What must hold whatever went wrong on the way: judged from the simulators' own states, beside what the agent says.
 //!
-//! Each report that is ready to be booked is in the ERP exactly once with its amount to the cent, or visibly open
+//! Each record that is ready to be booked is in the ERP exactly once with its amount to the cent, or visibly open
 //! (held, in doubt, waiting); only what is booked is marked as exported; no call was wrong; no secret and no text of a
-//! document lies in any file of the agent. References carry the report's id, so documents are matched to reports
+//! document lies in any file of the agent. References carry the record's id, so documents are matched to records
 //! without asking the agent.
 
+pub mod brex;
 mod leak;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::harness::{PREFIX, Purser};
+use crate::harness::{CARD_RECORDS, Purser, Route, Sandbox, System};
 use crate::world::{ACCRUED_EXPENSES, CARD_CLEARING};
 
 pub use leak::Needles;
@@ -26,22 +27,27 @@ const READY: [&str; 2] = ["APPROVED", "REIMBURSED"];
 /// States of a record in which nobody may call it lost.
 const OPEN: [&str; 6] = ["held", "in-doubt", "waiting", "claimed", "planned", "posted"];
 
+/// Characters of a reference for prefix, hyphen and record id; what is longer is cut there.
+const HEAD: usize = 30;
+
 /// What is judged.
 #[derive(Clone, Debug)]
 pub struct Evidence {
-    /// State of the Expensify simulator.
-    pub expensify: Value,
-    /// State of the Epicor simulator.
-    pub epicor: Value,
+    /// The route.
+    pub route: Route,
+    /// State of the source's simulator.
+    pub source: Value,
+    /// State of the ERP's simulator (all of them write the same form).
+    pub erp: Value,
     /// Company posted to.
     pub company: String,
-    /// Open records by report id, with the agent's word for their state.
+    /// Open records by id, with the agent's word for their state.
     pub open: BTreeMap<String, String>,
     /// Wrong calls that the simulators have received.
     pub misuse: Vec<String>,
 }
 
-/// A report as the source has it.
+/// A record as the source has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ready {
     /// Minor units.
@@ -57,8 +63,8 @@ pub struct Ready {
 pub struct Booked {
     /// Reference.
     pub reference: String,
-    /// Id of the report it is made from.
-    pub report: String,
+    /// What the reference tells of the record's id: its beginning, with `_` for what no reference may hold.
+    pub record: String,
     /// What was spent, in minor units: a journal without its offsets.
     pub total: i64,
     /// Currency.
@@ -73,7 +79,7 @@ pub type Sums = BTreeMap<String, i64>;
 /// The outcome.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Reports that are ready to be booked.
+    /// Records that are ready to be booked.
     pub source_documents: usize,
     /// Of these, those that are in the ERP.
     pub posted: usize,
@@ -83,9 +89,9 @@ pub struct Tally {
     pub under_way: BTreeMap<String, String>,
     /// Of those in the ERP, the ones that are marked at the source.
     pub acknowledged: usize,
-    /// Documents beyond the first of one report.
+    /// Documents beyond the first of one record.
     pub duplicates: usize,
-    /// Reports that are neither in the ERP nor open.
+    /// Records that are neither in the ERP nor open.
     pub lost: usize,
     /// What the source holds.
     pub source_total: Sums,
@@ -100,6 +106,27 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Adds that of another flow.
+    pub fn add(&mut self, other: &Self) {
+        self.source_documents += other.source_documents;
+        self.posted += other.posted;
+        self.held += other.held;
+        self.under_way.extend(other.under_way.clone());
+        self.acknowledged += other.acknowledged;
+        self.duplicates += other.duplicates;
+        self.lost += other.lost;
+        let sums = [
+            (&mut self.source_total, &other.source_total),
+            (&mut self.erp_total, &other.erp_total),
+            (&mut self.held_total, &other.held_total),
+        ];
+        for (mine, theirs) in sums {
+            theirs.iter().for_each(|(currency, minor)| add(mine, currency, *minor));
+        }
+        self.broken.extend(other.broken.iter().cloned());
+        self.unfinished.extend(other.unfinished.iter().cloned());
+    }
+
     /// Everything that must not be at the end of a run.
     pub fn faults(&self) -> Vec<String> {
         self.broken.iter().chain(&self.unfinished).cloned().collect()
@@ -107,62 +134,88 @@ impl Tally {
 }
 
 impl Evidence {
+    /// What the simulators hold and the agent says now.
+    ///
+    /// # Errors
+    /// When the agent does not list its records.
+    pub async fn gather(sandbox: &Sandbox, route: Route, purser: &Purser) -> Result<Self> {
+        let (source, erp) = (sandbox.source(route), sandbox.erp(route));
+        let mut misuse = source.misuse();
+        misuse.extend(erp.misuse());
+        Ok(Self {
+            route,
+            source: source.state(),
+            erp: erp.state(),
+            company: sandbox.company_of(route).to_owned(),
+            open: open_records(purser, route).await?,
+            misuse,
+        })
+    }
+
     /// Judges.
     ///
     /// # Errors
     /// When a state is not what a simulator writes.
     pub fn examine(&self) -> Result<Tally> {
-        let ready = ready_reports(&self.expensify)?;
-        let booked = booked_documents(&self.epicor, &self.company)?;
+        let ready = ready_records(self.route, &self.source)?;
+        let booked = booked_documents(&self.erp, &self.company, self.route)?;
         let mut tally = Tally { source_documents: ready.len(), ..Tally::default() };
         tally.broken.extend(self.misuse.iter().map(|call| format!("wrong call: {call}")));
-        let mut by_report: BTreeMap<&str, Vec<&Booked>> = BTreeMap::new();
+        let mut by_record: BTreeMap<&str, Vec<&Booked>> = BTreeMap::new();
         for document in &booked {
             add(&mut tally.erp_total, &document.currency, document.total);
-            by_report.entry(&document.report).or_default().push(document);
+            by_record.entry(&document.record).or_default().push(document);
         }
-        for (id, report) in &ready {
-            add(&mut tally.source_total, &report.currency, report.total);
-            let documents = by_report.remove(id.as_str()).unwrap_or_default();
-            tally.count(id, report, &documents, self.open.get(id).map(String::as_str));
+        for (id, record) in &ready {
+            add(&mut tally.source_total, &record.currency, record.total);
+            let documents = by_record.remove(head_of(self.route, id).as_str()).unwrap_or_default();
+            let one = format!("{} {id}", self.route.record());
+            tally.count(&one, record, &documents, self.open.get(id).map(String::as_str));
+            if documents.is_empty() {
+                tally.count_open(id, &one, record, self.open.get(id).map(String::as_str));
+            }
         }
-        for (report, documents) in by_report {
+        for (record, documents) in by_record {
             let references: Vec<&str> =
                 documents.iter().map(|document| document.reference.as_str()).collect();
-            tally
-                .broken
-                .push(format!("{} in the ERP without a ready report {report}", references.join(", ")));
+            let one = self.route.record();
+            tally.broken.push(format!("{} in the ERP without a ready {one} {record}", references.join(", ")));
         }
         Ok(tally)
     }
 }
 
+/// What a reference tells of a record's id.
+fn head_of(route: Route, id: &str) -> String {
+    let kept = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_') { c } else { '_' };
+    id.chars().map(kept).take(HEAD - route.prefix().len() - 1).collect()
+}
+
 impl Tally {
-    fn count(&mut self, id: &str, report: &Ready, documents: &[&Booked], open: Option<&str>) {
+    fn count(&mut self, one: &str, record: &Ready, documents: &[&Booked], open: Option<&str>) {
         let Some(document) = documents.first() else {
-            if report.marked {
-                self.broken.push(format!("report {id} is marked as exported and not in the ERP"));
+            if record.marked {
+                self.broken.push(format!("{one} is marked as exported and not in the ERP"));
             }
-            self.count_open(id, report, open);
             return;
         };
         self.posted += 1;
-        self.acknowledged += usize::from(report.marked);
-        if !report.marked {
-            self.unfinished.push(format!("report {id} is in the ERP and not marked as exported"));
+        self.acknowledged += usize::from(record.marked);
+        if !record.marked {
+            self.unfinished.push(format!("{one} is in the ERP and not marked as exported"));
         }
         if documents.len() > 1 {
             self.duplicates += documents.len() - 1;
-            self.broken.push(format!("report {id} is in the ERP {} times", documents.len()));
+            self.broken.push(format!("{one} is in the ERP {} times", documents.len()));
         }
         // While a write is under way, its document may be there in part.
         let whole =
-            document.total == report.total && document.currency == report.currency && document.balanced;
+            document.total == record.total && document.currency == record.currency && document.balanced;
         if !whole {
             let said = format!(
-                "report {id} of {} {} is in the ERP as {} {}{}",
-                decimal(report.total, &report.currency),
-                report.currency,
+                "{one} of {} {} is in the ERP as {} {}{}",
+                decimal(record.total, &record.currency),
+                record.currency,
                 decimal(document.total, &document.currency),
                 document.currency,
                 if document.balanced { "" } else { ", out of balance" }
@@ -172,30 +225,31 @@ impl Tally {
         }
     }
 
-    fn count_open(&mut self, id: &str, report: &Ready, open: Option<&str>) {
+    fn count_open(&mut self, id: &str, one: &str, record: &Ready, open: Option<&str>) {
         match open {
             Some("held") => {
                 self.held += 1;
-                add(&mut self.held_total, &report.currency, report.total);
+                add(&mut self.held_total, &record.currency, record.total);
             }
             Some(state) => {
                 self.under_way.insert(id.to_owned(), state.to_owned());
-                self.unfinished.push(format!("report {id} is {state}"));
+                self.unfinished.push(format!("{one} is {state}"));
             }
             None => {
                 self.lost += 1;
-                self.unfinished.push(format!("report {id} is neither in the ERP nor held: lost"));
+                self.unfinished.push(format!("{one} is neither in the ERP nor held: lost"));
             }
         }
     }
 }
 
-/// Open records of the posting log: report id and state.
+/// Open records of a flow in the posting log: id and state.
 ///
 /// # Errors
 /// When the agent does not list them.
-pub async fn open_records(purser: &Purser) -> Result<BTreeMap<String, String>> {
-    let (_, answer) = purser.json(&["records", "list", "--limit", "10000000"]).await?;
+pub async fn open_records(purser: &Purser, route: Route) -> Result<BTreeMap<String, String>> {
+    let list = ["records", "list", "--flow", route.flow(), "--limit", "10000000"];
+    let (_, answer) = purser.json(&list).await?;
     let mut open = BTreeMap::new();
     for record in records_of(&answer)? {
         let state = text(record, "state");
@@ -225,9 +279,20 @@ pub fn records_of(answer: &Value) -> Result<&Vec<Value>> {
     answer.get("records").and_then(Value::as_array).with_context(|| format!("no list of records: {answer}"))
 }
 
-/// The report's id in a record of the posting log.
+/// The source's id in a record of the posting log.
 pub fn source_id(record: &Value) -> Option<&str> {
     record.get("source_id").and_then(Value::as_str)
+}
+
+/// The records that are ready to be booked by a route, by id.
+///
+/// # Errors
+/// When the state is not what the simulator writes.
+pub fn ready_records(route: Route, source: &Value) -> Result<BTreeMap<String, Ready>> {
+    match route.source() {
+        System::Brex => brex::ready_records(source, &CARD_RECORDS),
+        _ => ready_reports(source),
+    }
 }
 
 /// The reports that are ready to be booked, by id.
@@ -255,44 +320,47 @@ pub fn ready_reports(expensify: &Value) -> Result<BTreeMap<String, Ready>> {
     Ok(ready)
 }
 
-/// The documents of one company that carry a reference of the flow; anything else there is an error.
+/// The documents of one company that carry a reference of the route's flow. Those of other flows of the sandbox are
+/// passed over; anything else there is an error.
 ///
 /// # Errors
-/// When the state is not what the simulator writes, or holds documents without a reference of the flow.
-pub fn booked_documents(epicor: &Value, company: &str) -> Result<Vec<Booked>> {
+/// When the state is not what the simulator writes, or holds documents that no flow made.
+pub fn booked_documents(erp: &Value, company: &str, route: Route) -> Result<Vec<Booked>> {
     let companies =
-        epicor.get("companies").and_then(Value::as_object).context("no companies in the state of Epicor")?;
+        erp.get("companies").and_then(Value::as_object).context("no companies in the state of the ERP")?;
     let mut booked = Vec::new();
     for (name, books) in companies {
         let documents = books
             .get("documents")
             .and_then(Value::as_array)
-            .context("no documents in the state of Epicor")?;
+            .context("no documents in the state of the ERP")?;
         ensure!(
             name == company || documents.is_empty(),
             "documents in company {name}, which no flow posts to"
         );
         for document in documents {
-            booked.push(booked_document(document)?);
+            booked.extend(booked_document(document, route)?);
         }
     }
     Ok(booked)
 }
 
-fn booked_document(document: &Value) -> Result<Booked> {
+fn booked_document(document: &Value, route: Route) -> Result<Option<Booked>> {
     let reference = text(document, "reference").split(' ').next().unwrap_or_default().to_owned();
-    let mut parts = reference.split('-');
-    let (Some(PREFIX), Some(report)) = (parts.next(), parts.next()) else {
+    let (Some(theirs), Some(record)) = (Route::of_reference(&reference), reference.split('-').nth(1)) else {
         bail!("a document of the ERP has a reference that no flow gave: `{}`", text(document, "reference"));
     };
-    let report = report.to_owned();
+    if theirs != route {
+        return Ok(None);
+    }
+    let record = record.to_owned();
     let currency = text(document, "currency").to_owned();
     let total = match text(document, "kind") {
         "gl-journal" => spent(document, &currency)?,
         _ => amount(document, "total", &currency)?,
     };
     let balanced = document.get("balanced").and_then(Value::as_bool).unwrap_or(true);
-    Ok(Booked { reference, report, total, currency, balanced })
+    Ok(Some(Booked { reference, record, total, currency, balanced }))
 }
 
 /// A journal's lines without those of the offset accounts.

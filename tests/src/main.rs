@@ -10,11 +10,11 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use sandbox::crash::{self, CrashArgs};
 use sandbox::demo::{self, DemoOptions, Form};
-use sandbox::harness::{Admin, DocumentKind};
+use sandbox::harness::{Admin, DocumentKind, Route};
 use sandbox::serve::{self, ServeArgs};
 use serde_json::Value;
 
-/// Simulators of Expensify and Epicor Kinetic, and the demo of Purser.
+/// Simulators of Expensify, Brex, Epicor Kinetic and Acumatica, and the demo of Purser.
 #[derive(Debug, Parser)]
 #[command(name = "sandbox", version, arg_required_else_help = true)]
 struct Cli {
@@ -24,14 +24,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Play the demo: sandbox and real agent, two accidents, and the proof that nothing was doubled or lost.
+    /// Play the demo: sandbox and real agent, lost answers, a kill, and the proof that nothing was doubled or lost.
     #[command(
         after_help = "Exit code 0 only when nothing is doubled, lost, altered or leaked and all totals agree."
     )]
     Demo(DemoArgs),
     /// Kill real agents at random moments and see whether anything is lost, doubled or altered.
     Crash(CrashArgs),
-    /// Serve both simulators until Ctrl-C, and print what an agent needs to work with them.
+    /// Serve the simulators until Ctrl-C, and print what an agent needs to work with them.
     Serve(ServeArgs),
     /// Show what a simulator holds.
     State(At),
@@ -71,7 +71,9 @@ malformed-body, truncated-body, gzip-bomb, hang, maintenance.")]
     #[command(after_help = "\
 Examples:
   sandbox control --url http://127.0.0.1:8101 close-period '{\"year\":2026,\"period\":3}'
-  sandbox control --url http://127.0.0.1:8100 approve '{\"id\":\"R00bCluvcO4T\"}'")]
+  sandbox control --url http://127.0.0.1:8100 approve '{\"id\":\"R00bCluvcO4T\"}'
+  sandbox control --url http://127.0.0.1:8103 announce
+  sandbox control --url http://127.0.0.1:8103 write-deliveries '{\"file\":\"deliveries.jsonl\"}'")]
     Control {
         #[command(flatten)]
         at: At,
@@ -109,13 +111,16 @@ struct At {
 
 #[derive(Debug, clap::Args)]
 struct DemoArgs {
-    /// Reports, in all states; about nine of ten are approved.
+    /// Reports of each Expensify account and movements of card spend, in all states; about nine of ten are approved.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     reports: u32,
+    /// Only this flow; may be given several times. Default: all, side by side.
+    #[arg(long, value_enum)]
+    flow: Vec<Route>,
     /// Same seed, same reports.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What is written into the ERP.
+    /// What is written into the ERPs.
     #[arg(long, value_enum, default_value_t)]
     document: DocumentKind,
     /// Leave everything running at the end, until Ctrl-C.
@@ -169,6 +174,7 @@ async fn obey(verb: Verb) -> Result<ExitCode> {
                 keep: args.keep,
                 form: args.output,
                 document: args.document,
+                routes: chosen(&args.flow),
             };
             return Ok(if demo::run(options).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
@@ -190,6 +196,15 @@ async fn obey(verb: Verb) -> Result<ExitCode> {
         Verb::Reset(at) => show(&at, "POST", "reset", None).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Each flow once, in the order in which they are always shown.
+fn chosen(named: &[Route]) -> Vec<Route> {
+    let played = Route::PLAYED.iter().copied();
+    if named.is_empty() {
+        return played.collect();
+    }
+    Route::ALL.into_iter().filter(|route| named.contains(route)).collect()
 }
 
 async fn show(at: &At, method: &str, verb: &str, body: Option<&Value>) -> Result<()> {

@@ -3,6 +3,7 @@
 
 mod admin;
 mod clock;
+mod courier;
 mod journal;
 mod serve;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 pub use clock::SimClock;
+pub use courier::{Outgoing, is_loopback};
 pub use journal::Call;
 pub use serve::{Running, ServeError, ServeOptions, serve};
 pub use tls::{TestCa, TlsError, TlsIdentity};
@@ -91,8 +93,35 @@ pub trait Simulator: Send + 'static {
     /// A sentence that says what is wrong with the verb or its body, and which verbs there are.
     fn control(&mut self, verb: &str, body: &Value) -> Result<Value, String>;
 
+    /// The present moment, told before each control verb; calls bring their own.
+    fn tell_time(&mut self, _now: DateTime<Utc>) {}
+
     /// Wrong calls so far, each in one sentence.
     fn misuse(&self) -> Vec<String>;
+
+    /// Whether the vendor's working time ([`Reply::delay`]) passes on the simulator's clock instead of the machine's: a
+    /// caller then waits until that clock has moved on, by itself or by a test.
+    fn delays_on_clock(&self) -> bool {
+        false
+    }
+
+    /// Calls of its own that are due, such as webhook deliveries; they count as under way until they are settled.
+    fn outgoing(&mut self, _now: DateTime<Utc>) -> Vec<Outgoing> {
+        Vec::new()
+    }
+
+    /// How one of them ended: the status answered, or `None` when there was no answer in time.
+    fn settled(&mut self, _id: u64, _status: Option<u16>, _now: DateTime<Utc>) {}
+
+    /// When the next call of its own is due, those under way not counted.
+    fn next_outgoing(&self) -> Option<DateTime<Utc>> {
+        None
+    }
+
+    /// Calls of its own that are due or under way.
+    fn outgoing_left(&self, _now: DateTime<Utc>) -> usize {
+        0
+    }
 
     /// The name under which a call is counted in the journal. The path says enough for most vendors; one with a
     /// single path and the operation in the body overrides this.

@@ -3,6 +3,7 @@
 
 mod chart;
 mod generate;
+mod movements;
 mod people;
 mod report;
 mod texts;
@@ -12,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use generate::WorldOptions;
+pub use movements::{
+    CARD_LIABILITY, CASH, MerchantFit, SpendFault, SpendKind, SpendOptions, SpendState, WorldMerchant,
+    WorldSpend, WorldSpendLine, expected_spend_totals,
+};
 
 /// Natural account of accrued expenses: what is owed to employees.
 pub const ACCRUED_EXPENSES: &str = "2150";

@@ -72,5 +72,65 @@ fn settings_findings(config: &Config) -> Vec<ConfigFinding> {
             }));
         }
     }
+    findings.extend(settle_findings(config));
     findings
+}
+
+/// A flow must not take a write for lost while its ERP may still commit it.
+fn settle_findings(config: &Config) -> Vec<ConfigFinding> {
+    let mut findings = Vec::new();
+    for (at, flow) in config.flows.iter().enumerate() {
+        let target = config.connections.iter().find(|connection| connection.id == flow.target);
+        let Some(vendor) = target.and_then(|connection| registry::vendor(&connection.kind)) else { continue };
+        let least = vendor.least_settle_window.as_secs();
+        if u64::from(flow.policy.settle_window) < least {
+            findings.push(ConfigFinding::new(
+                format!("flow[{at}].policy.settle_window"),
+                format!(
+                    "{} may still commit a write up to {least} s after the connection is gone",
+                    vendor.name
+                ),
+                format!("write at least settle_window = {least}"),
+            ));
+        }
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_does_not_settle_before_its_erp_may_have_committed() {
+        let text = |window: u32| {
+            format!(
+                r#"version = 1
+                [[connection]]
+                id = "spend"
+                kind = "expensify"
+                url = "https://spend.example.test"
+                secret = "spend"
+                [[connection]]
+                id = "books"
+                kind = "acumatica"
+                url = "https://erp.example.test/AcumaticaERP"
+                secret = "books"
+                [[flow]]
+                id = "expenses"
+                source = "spend"
+                target = "books"
+                company = "MYCO"
+                start = "2026-01-01"
+                policy = {{ settle_window = {window} }}
+                "#
+            )
+        };
+        let paths = |text: &str| match check(text) {
+            Ok(_) => Vec::new(),
+            Err(findings) => findings.into_iter().map(|finding| finding.path).collect(),
+        };
+        assert!(paths(&text(120)).contains(&"flow[0].policy.settle_window".to_owned()));
+        assert!(!paths(&text(660)).contains(&"flow[0].policy.settle_window".to_owned()));
+    }
 }

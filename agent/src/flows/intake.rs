@@ -17,6 +17,9 @@ use spend::{Date, Timestamp};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// What the audit trail calls a lost mark that is set again.
+const MARK_AGAIN: &str = "mark-again";
+
 /// What the intake of one run remembers from page to page.
 pub(super) struct Intake {
     known: Known,
@@ -92,6 +95,7 @@ impl SpendFlow {
         // A mistyped date in the future must not carry the mark along: days in between would be skipped later.
         let today = self.clock.now().date_naive();
         let mut fresh_records = BTreeSet::new();
+        let keeps_no_mark = page.habits.keeps_no_mark;
         for document in page.documents {
             if fresh_records.contains(&document.source_id) {
                 // The store does not know yet what this page brought, so a second state of the same record would be
@@ -104,7 +108,9 @@ impl SpendFlow {
                 continue;
             }
             let source_id = document.source_id.clone();
-            let postings = self.take_in_document(document, &intake.known, session)?;
+            let mut postings = self.take_in_document(document, &intake.known, session)?;
+            // Without marks at the source, being listed again says nothing about a lost one.
+            postings.retain(|(_, event)| !keeps_no_mark || *event != MARK_AGAIN);
             if !postings.is_empty() {
                 fresh_records.insert(source_id);
             }
@@ -131,7 +137,7 @@ impl SpendFlow {
         if let Some(same) = same.filter(|_| !revived) {
             session.report.known += 1;
             let mut postings = self.withdraw_notices(&known, same, session)?;
-            postings.extend(self.mark_again(same).map(|p| (p, "mark-again")));
+            postings.extend(self.mark_again(same).map(|p| (p, MARK_AGAIN)));
             return Ok(postings);
         }
         if known.iter().any(may_be_in_erp) {

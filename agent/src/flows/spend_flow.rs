@@ -200,7 +200,8 @@ impl SpendFlow {
             return Ok(());
         };
         let mark = self.watermark()?;
-        let (from, to) = ready_window(&self.settings, mark.as_ref(), self.clock.now());
+        let (usual, to) = ready_window(&self.settings, mark.as_ref(), self.clock.now());
+        let (from, wide) = self.sweep_from(usual)?;
         let mut intake = Intake::new(self.known(reference)?);
         let mut limit = self.settings.page_size;
         let mut complete = false;
@@ -212,13 +213,14 @@ impl SpendFlow {
                     break;
                 }
             };
-            let more = page.more;
+            let (more, habits) = (page.more, page.habits);
             let fresh = self.take_in(page, &mut intake, session)?;
             let progressed = !fresh.is_empty();
             self.work_on(fresh, session).await?;
             self.show(session);
             if !more {
                 complete = true;
+                self.swept(wide, habits).await?;
                 break;
             }
             // Held records stay unmarked at the source and come back; a page full of them must not hide the rest.

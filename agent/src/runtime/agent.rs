@@ -16,9 +16,9 @@ use crate::flows::reference_flow::{self, Agreement, MirrorEnded};
 use crate::flows::replay::Decision;
 use crate::flows::{FlowSettings, ReferenceFlow, ReferenceSettings, RunReport, SpendFlow};
 use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError, dir_of};
-use crate::vendors::StoreKeeper;
 use crate::vendors::http::Paces;
 use crate::vendors::registry::{self, Connection, Shared};
+use crate::vendors::{StoreKeeper, StoreNotes};
 use chrono::TimeDelta;
 use purser_proto::validate::{ValidConfig, ValidConnection, ValidFlow, ValidReference};
 use serde::{Deserialize, Serialize};
@@ -466,7 +466,8 @@ fn open_connection(
     };
     let opened = match read() {
         Ok((keeper, credential, proxy)) => {
-            registry::connect(config, credential, proxy, companies.to_vec(), keeper, shared)
+            let notes = Arc::new(StoreNotes::new(store, &config.id));
+            registry::connect(config, credential, proxy, companies.to_vec(), keeper, notes, shared)
                 .map_err(|error| words(&error))
         }
         Err(error) => Err(words(&error)),

@@ -152,6 +152,15 @@ impl SpendSource for ConnectionSource {
             .ask(FailureClass::Unavailable, |c| Box::pin(async move { source(&c)?.acknowledge(&ids).await }))
             .await
     }
+
+    async fn report_failure(&self, id: &SourceId, why: &str) -> Result<(), Failure> {
+        let (id, why) = (id.clone(), why.to_owned());
+        self.0
+            .ask(FailureClass::InDoubt, move |c| {
+                Box::pin(async move { source(&c)?.report_failure(&id, &why).await })
+            })
+            .await
+    }
 }
 
 /// A connection in the role of an ERP.

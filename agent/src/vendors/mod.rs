@@ -1,14 +1,18 @@
 //! Vendors: how the agent talks to each system. Flows see the traits below and never a concrete vendor; only
 //! `registry` names them. Each vendor folder has the same file names (see ARCHITECTURE.md).
 
+pub mod acumatica;
+pub mod brex;
 pub mod epicor;
 pub mod expensify;
 pub mod http;
 mod keeper;
+mod notes;
 pub mod registry;
 
 pub use crate::store::Claimed;
 pub use keeper::{CredentialKeeper, KeepError, StoreKeeper};
+pub use notes::{NoteError, Notes, StoreNotes};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -18,7 +22,7 @@ use spend::ids::{CompanyId, SourceId};
 use spend::mirror::{MirrorChange, MirrorEntry, ReferenceSet};
 use spend::money::Money;
 use spend::plan::PostingPlan;
-use spend::posting::{ErpReceipt, Failure, LookUp};
+use spend::posting::{ErpReceipt, Failure, FailureClass, LookUp};
 use spend::reference::ReferenceData;
 
 /// Which records to read.
@@ -63,6 +67,18 @@ pub struct SourcePage {
     pub unreadable: Vec<Unreadable>,
     /// There may be more: ask again after these were acknowledged or recorded.
     pub more: bool,
+    /// What the flow must know of this source.
+    #[serde(default)]
+    pub habits: SourceHabits,
+}
+
+/// In what a source differs from others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceHabits {
+    /// It keeps no mark of what was exported: it offers everything again, and only the posting log keeps records apart.
+    pub keeps_no_mark: bool,
+    /// Once a day, records that wait should be looked for so many days back; 0 = never.
+    pub sweep_days: u16,
 }
 
 /// A spend system that records are read from.
@@ -74,6 +90,13 @@ pub trait SpendSource: Send + Sync {
     /// Marks records as exported, idempotently. Returns the ids that are marked afterwards; an id that is missing
     /// from the answer is retried alone later.
     async fn acknowledge(&self, ids: &[SourceId]) -> Result<Vec<SourceId>, Failure>;
+
+    /// Tells the source that a record will not be exported, and why. Only ever for a person who has decided so: it can
+    /// take the record out of what the source offers, for good.
+    async fn report_failure(&self, id: &SourceId, _why: &str) -> Result<(), Failure> {
+        let message = format!("record {id}: this source cannot be told that a record is not exported");
+        Err(Failure::new(FailureClass::NotSent, message))
+    }
 }
 
 /// One document found in the ERP under one of our references, for the proof.

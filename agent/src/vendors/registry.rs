@@ -3,7 +3,8 @@
 
 use super::http::{CallLog, Gate, GateError, GateSettings, Pace, Paces, Transport};
 use super::{
-    CredentialKeeper, ErpTarget, Probe, ProbeResult, ReferenceTarget, SpendSource, Verdict, epicor, expensify,
+    CredentialKeeper, ErpTarget, Notes, Probe, ProbeResult, ReferenceTarget, SpendSource, Verdict, acumatica,
+    brex, epicor, expensify,
 };
 use crate::clock::Clock;
 use crate::secret::Credential;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use url::Url;
 
 /// All vendors.
-pub static VENDORS: &[VendorKind] = &[epicor::KIND, expensify::KIND];
+pub static VENDORS: &[VendorKind] = &[acumatica::KIND, brex::KIND, epicor::KIND, expensify::KIND];
 
 /// What the registry knows of a vendor.
 pub struct VendorKind {
@@ -34,6 +35,9 @@ pub struct VendorKind {
     pub concurrency: usize,
     /// Whole time allowed for a call, unless the configuration says otherwise.
     pub timeout: Duration,
+    /// The longest time that it may still commit a write after the connection is gone, where that is known: flows that
+    /// write to it must not settle earlier.
+    pub least_settle_window: Duration,
     /// JSON schema of its settings.
     pub schema: fn() -> Value,
     /// Checks its settings: every finding in words, with the path below `settings`.
@@ -58,6 +62,8 @@ pub struct Build {
     pub credential: Credential,
     /// Keeps what the vendor renews of the credential.
     pub keeper: Arc<dyn CredentialKeeper>,
+    /// What the connection must remember because the vendor does not.
+    pub notes: Arc<dyn Notes>,
     /// Base URL of the configuration.
     pub url: Url,
     /// Its settings.
@@ -166,6 +172,7 @@ pub fn connect(
     proxy_credential: Option<Credential>,
     companies: Vec<CompanyId>,
     keeper: Arc<dyn CredentialKeeper>,
+    notes: Arc<dyn Notes>,
     shared: &Shared,
 ) -> Result<Connection, ConnectError> {
     let vendor = vendor(&config.kind)
@@ -183,6 +190,7 @@ pub fn connect(
         transport: Arc::new(gate),
         credential,
         keeper,
+        notes,
         url: config.url.clone(),
         settings: config.settings.clone(),
         companies,

@@ -6,7 +6,7 @@ use purser::clock::Clock;
 use purser::secret::{Credential, Origin, SecretText};
 use purser::vendors::http::{CallLog, CallRecord, DEFAULT_MAX_BODY, Gate, GateSettings, Pace};
 use purser::vendors::registry::{Build, Roles, vendor};
-use purser::vendors::{CredentialKeeper, KeepError};
+use purser::vendors::{CredentialKeeper, KeepError, NoteError, Notes};
 use purser_proto::config::NetworkSettings;
 use sandbox::faults::{FaultAction, FaultMatch, FaultRule};
 use sandbox::server::{Running, ServeOptions, SimClock, Simulator, TlsIdentity, serve};
@@ -35,6 +35,7 @@ pub(crate) struct Wire {
     pub(crate) sim: Running,
     pub(crate) log: Arc<Records>,
     pub(crate) kept: Arc<Kept>,
+    pub(crate) notes: Arc<Noted>,
     /// Part of a sentence that may be among the wrong calls, for tests about wrong calls.
     forgiven: Mutex<Option<&'static str>>,
 }
@@ -43,7 +44,13 @@ impl Wire {
     pub(crate) async fn serve(sim: Box<dyn Simulator>, clock: SimClock, tls: Option<TlsIdentity>) -> Self {
         let options = ServeOptions { tls, clock, ..ServeOptions::default() };
         let sim = serve(sim, options).await.expect("a simulator can be served on a free port");
-        Self { sim, log: Arc::default(), kept: Arc::default(), forgiven: Mutex::default() }
+        Self {
+            sim,
+            log: Arc::default(),
+            kept: Arc::default(),
+            notes: Arc::default(),
+            forgiven: Mutex::default(),
+        }
     }
 
     /// Turns a lever of the simulator.
@@ -143,6 +150,21 @@ impl CredentialKeeper for Kept {
     }
 }
 
+/// Notes of all connections to one simulator, instead of the agent's store.
+#[derive(Debug, Default)]
+pub(crate) struct Noted(Mutex<BTreeMap<String, String>>);
+
+impl Notes for Noted {
+    fn read(&self, name: &str) -> Result<Option<String>, NoteError> {
+        Ok(self.0.lock().unwrap().get(name).cloned())
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), NoteError> {
+        self.0.lock().unwrap().insert(name.to_owned(), text.to_owned());
+        Ok(())
+    }
+}
+
 /// How a client is connected.
 pub(crate) struct Plug {
     pub(crate) kind: &'static str,
@@ -212,7 +234,9 @@ impl Plug {
         let settings = self.settings.as_object().cloned().unwrap_or_default();
         let companies = self.companies;
         let keeper = Arc::clone(&wire.kept) as Arc<dyn CredentialKeeper>;
-        let build = Build { transport: Arc::new(gate), credential, keeper, url, settings, companies, clock };
+        let notes = Arc::clone(&wire.notes) as Arc<dyn Notes>;
+        let transport = Arc::new(gate);
+        let build = Build { transport, credential, keeper, notes, url, settings, companies, clock };
         (vendor.build)(build).unwrap_or_else(|findings| panic!("{findings:#?}"))
     }
 }

@@ -1,28 +1,46 @@
 //! Expensify on the bench: the list, and what is particular to the Integration Server.
 
 use super::bench::{Plug, Wire, noon, today};
-use super::source::{READY, SourceFixture, assert_holds, ready, source_conformance};
+use super::source::{Known, SourceFixture, assert_holds, ready, source_conformance};
 use async_trait::async_trait;
 use purser::vendors::{SourcePage, SourceWindow, SpendSource};
 use sandbox::server::SimClock;
 use sandbox::sim::expensify::{
     CredentialForm, ExpensifyKnobs, ExpensifySim, LimitOrder, NoMatch, NotReady, RateForm,
 };
-use sandbox::world::{World, WorldOptions};
+use sandbox::world::{World, WorldOptions, WorldReport};
 use serde_json::json;
-use spend::Date;
 use spend::ids::SourceId;
 use spend::posting::FailureClass;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) const USER: &str = "aa_bench_example_test";
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef01234567";
 
+/// States that are read.
+const READY: [&str; 2] = ["APPROVED", "REIMBURSED"];
+
+/// What a report is to the list.
+fn known<'w>(reports: impl IntoIterator<Item = &'w WorldReport>) -> Vec<Known> {
+    let one = |report: &WorldReport| {
+        let approved = report.approved.expect("an approved report has a day of approval");
+        Known {
+            id: report.id.clone(),
+            currency: report.currency.clone(),
+            total: report.total(),
+            approved,
+            changed: approved,
+            done: false,
+        }
+    };
+    reports.into_iter().map(one).collect()
+}
+
 /// The Integration Server as it is by default, without its rate limit.
 pub(crate) struct Server {
-    world: World,
+    pub(crate) world: World,
     wire: Wire,
 }
 
@@ -66,7 +84,7 @@ impl Server {
 
     async fn assert_reads_all(&self) {
         let page = self.client().read(&ready(1000)).await.unwrap();
-        assert_holds(&page, self.world.reports_in(&READY));
+        assert_holds(&page, &known(self.world.reports_in(&READY)));
     }
 }
 
@@ -80,8 +98,43 @@ impl SourceFixture for Server {
         &self.wire
     }
 
-    fn world(&self) -> &World {
-        &self.world
+    fn records(&self) -> Vec<Known> {
+        known(self.world.reports_in(&READY))
+    }
+
+    fn check_details(&self, page: &SourcePage) {
+        for state in READY {
+            assert!(self.world.reports_in(&[state]).next().is_some(), "the world must hold {state} records");
+        }
+        let world: BTreeMap<&str, &WorldReport> =
+            self.world.reports.iter().map(|report| (report.id.as_str(), report)).collect();
+        for document in &page.documents {
+            let report = world[document.source_id.as_str()];
+            assert_eq!(document.owner.email, report.employee);
+            assert_eq!(
+                (document.title.as_str(), document.lines.len()),
+                (report.name.trim(), report.expenses.len())
+            );
+            for (line, expense) in document.lines.iter().zip(&report.expenses) {
+                assert_eq!(
+                    (line.id.as_str(), line.amount.minor),
+                    (expense.id.as_str(), expense.effective_amount())
+                );
+                assert_eq!((line.date, line.reimbursable), (Some(expense.date), expense.reimbursable));
+                assert_eq!(line.category.as_deref().unwrap_or_default(), expense.category);
+                let merchant = expense.modified_merchant.as_ref().unwrap_or(&expense.merchant);
+                assert_eq!(line.merchant, merchant.trim());
+                let foreign = expense.currency != report.currency;
+                assert_eq!(line.original.map(|m| m.minor), foreign.then_some(expense.amount));
+                if !foreign {
+                    assert_eq!(line.tax.map(|m| m.minor), expense.tax);
+                }
+                let departments: Vec<_> =
+                    line.tags.iter().filter(|t| t.level == 1).filter_map(|t| t.code.as_deref()).collect();
+                let department = Some(expense.department.as_str()).filter(|code| !code.is_empty());
+                assert_eq!(departments, department.into_iter().collect::<Vec<_>>());
+            }
+        }
     }
 
     fn client(&self) -> Arc<dyn SpendSource> {
@@ -109,12 +162,15 @@ impl SourceFixture for Server {
         self.wire.control("edit", json!({ "report": id, "amount": cents }));
     }
 
-    fn reimburse(&self, id: &str) {
+    fn touch(&self, id: &str) {
         self.wire.control("reimburse", json!({ "id": id }));
     }
 
-    fn approve(&self, id: &str, day: Date) {
-        self.wire.control("approve", json!({ "id": id, "date": day.to_string() }));
+    fn approve_another(&self) -> Known {
+        let late = self.world.reports_in(&["SUBMITTED"]).next().expect("a submitted report");
+        self.wire.control("approve", json!({ "id": late.id, "date": today().to_string() }));
+        let late = WorldReport { approved: Some(today()), ..late.clone() };
+        known([&late]).remove(0)
     }
 
     fn add_unreadable(&self) -> String {
@@ -219,7 +275,7 @@ async fn reports_are_the_same_however_the_server_renders_them() {
         let plug = Server::plug().set("decode_entities", json!(knobs.escape_entities));
         let server = Server::with(knobs).await;
         let page = server.connected(plug).read(&ready(1000)).await.unwrap();
-        assert_holds(&page, server.world.reports_in(&READY));
+        assert_holds(&page, &known(server.world.reports_in(&READY)));
         let lines = |page: &SourcePage| -> Vec<_> {
             let mut documents = page.documents.clone();
             documents.sort_by(|a, b| a.source_id.cmp(&b.source_id));
@@ -244,7 +300,7 @@ async fn other_currencies_are_read_to_their_own_minor_unit() {
     let whole = Server::of(World::generate_with(&options), knobs, SimClock::standing_at(noon())).await;
     let plug = Server::plug().set("currency_decimals", json!({ "JPY": 0 }));
     let page = whole.connected(plug).read(&ready(1000)).await.unwrap();
-    assert_holds(&page, whole.world.reports_in(&READY));
+    assert_holds(&page, &known(whole.world.reports_in(&READY)));
 }
 
 /// Sheet item: Expensify 5, Expensify 20, Expensify 21
@@ -287,7 +343,7 @@ async fn two_agents_with_labels_of_their_own_see_everything() {
     let named: Vec<SourceId> = page.documents.iter().map(|d| d.source_id.clone()).collect();
     first.acknowledge(&named).await.unwrap();
     let second = server.connected(Server::plug().set("label", json!("second \"agent\", 2")));
-    assert_holds(&second.read(&ready(1000)).await.unwrap(), server.world.reports_in(&READY));
+    assert_holds(&second.read(&ready(1000)).await.unwrap(), &known(server.world.reports_in(&READY)));
     second.acknowledge(&named[..1]).await.unwrap();
     assert_eq!(server.label("second \"agent\", 2").len(), 1);
 }
@@ -298,7 +354,7 @@ async fn ranges_over_a_year_are_cut_into_exports_that_are_allowed() {
     let server = Server::start().await;
     let window = SourceWindow::Period { from: today() - chrono::Days::new(900), to: today() };
     let page = server.client().read(&window).await.unwrap();
-    assert_holds(&page, server.world.reports_in(&READY));
+    assert_holds(&page, &known(server.world.reports_in(&READY)));
 }
 
 #[tokio::test]
@@ -307,11 +363,11 @@ async fn only_the_configured_policies_and_states_are_read() {
     let state = server.wire.sim.state();
     let policy = state["policies"][0]["id"].as_str().unwrap().to_owned();
     let page = server.connected(Server::plug().set("policies", json!([policy]))).read(&ready(1000)).await;
-    assert_holds(&page.unwrap(), server.world.reports_in(&READY));
+    assert_holds(&page.unwrap(), &known(server.world.reports_in(&READY)));
     let other = server.connected(Server::plug().set("policies", json!(["0000000000000000"])));
     assert!(other.read(&ready(1000)).await.is_ok_and(|page| page.documents.is_empty()));
     let approved = server.connected(Server::plug().set("states", json!(["APPROVED"])));
-    assert_holds(&approved.read(&ready(1000)).await.unwrap(), server.world.reports_in(&["APPROVED"]));
+    assert_holds(&approved.read(&ready(1000)).await.unwrap(), &known(server.world.reports_in(&["APPROVED"])));
 }
 
 /// The vendor's two windows, ten times faster, are never overrun however many calls are wanted.
@@ -330,7 +386,7 @@ async fn the_rate_limit_is_kept_before_it_is_hit() {
         tokio::spawn(async move { source.read(&ready(1000)).await })
     });
     for read in reads.collect::<Vec<_>>() {
-        assert_holds(&read.await.unwrap().unwrap(), server.world.reports_in(&READY));
+        assert_holds(&read.await.unwrap().unwrap(), &known(server.world.reports_in(&READY)));
     }
     assert_eq!(server.wire.sim.state()["throttled"], 0);
 }

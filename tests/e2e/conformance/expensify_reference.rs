@@ -86,7 +86,7 @@ impl Return {
     }
 
     fn boss(&self) -> String {
-        self.0.world().employees[0].email.clone()
+        self.0.world.employees[0].email.clone()
     }
 }
 
@@ -141,7 +141,7 @@ impl ReferenceFixture for Return {
 
     fn changed(&self, set: ReferenceSet, entry: &MirrorEntry) -> Option<MirrorEntry> {
         let mut entry = entry.clone();
-        let other = self.0.world().employees[1].email.clone();
+        let other = self.0.world.employees[1].email.clone();
         entry.attributes.insert("manager".to_owned(), other);
         (set == ReferenceSet::Employees).then_some(entry)
     }
@@ -336,7 +336,7 @@ async fn rows_that_are_skipped_under_code_200_are_told_by_name_with_the_reason()
 async fn a_member_keeps_role_and_own_fields_when_the_approver_changes() {
     let bench = Return::start().await;
     let (email, number) = {
-        let somebody = &bench.0.world().employees[7];
+        let somebody = &bench.0.world.employees[7];
         (somebody.email.clone(), somebody.number.clone())
     };
     bench.put(

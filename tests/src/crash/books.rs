@@ -5,25 +5,25 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What the ERP gives by itself.
-const GIVEN: [&str; 2] = ["journal_num", "group"];
+/// What the ERP gives by itself, to a document or to its lines.
+const GIVEN: [&str; 4] = ["journal_num", "group", "number", "id"];
 
 /// Documents by reference; more than one under a reference is a doubled posting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Books(BTreeMap<String, Vec<String>>);
 
 impl Books {
-    /// The books in a state of the Epicor simulator.
-    pub fn of(epicor: &Value) -> Self {
+    /// The books in a state of an ERP's simulator.
+    pub fn of(erp: &Value) -> Self {
         let mut books: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let companies = epicor.get("companies").and_then(Value::as_object);
+        let companies = erp.get("companies").and_then(Value::as_object);
         for (company, held) in companies.into_iter().flatten() {
             for document in held.get("documents").and_then(Value::as_array).into_iter().flatten() {
                 let reference = document.get("reference").and_then(Value::as_str).unwrap_or_default();
                 let mut lasting = document.clone();
-                if let Some(fields) = lasting.as_object_mut() {
-                    GIVEN.into_iter().for_each(|name| drop(fields.remove(name)));
-                }
+                forget_given(&mut lasting);
+                let lines = lasting.get_mut("lines").and_then(Value::as_array_mut);
+                lines.into_iter().flatten().for_each(forget_given);
                 books.entry(reference.to_owned()).or_default().push(format!("{company} {lasting}"));
             }
         }
@@ -61,6 +61,12 @@ impl Books {
             Some(format!("{reference}: {strange} instead of {}", there.join(", ")))
         };
         self.0.iter().filter_map(differs).collect()
+    }
+}
+
+fn forget_given(value: &mut Value) {
+    if let Some(fields) = value.as_object_mut() {
+        GIVEN.into_iter().for_each(|name| drop(fields.remove(name)));
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::harness::Sandbox;
+use crate::harness::{Route, Sandbox};
 
 /// Most milliseconds after the start. A start without work is over in less.
 const LONGEST: u64 = 700;
@@ -32,14 +32,14 @@ impl Moment {
     }
 
     /// A condition that holds from the moment on.
-    pub(super) fn condition(self, sandbox: &Sandbox) -> impl FnMut() -> bool {
+    pub(super) fn condition(self, sandbox: &Sandbox, route: Route) -> impl FnMut() -> bool {
         let started = Instant::now();
-        let before = received(sandbox);
+        let before = received(sandbox, route);
         let mut reached = None;
         move || match self {
             Self::After(time) => started.elapsed() >= time,
             Self::Calls { number, later } => {
-                if reached.is_none() && received(sandbox) >= before + number {
+                if reached.is_none() && received(sandbox, route) >= before + number {
                     reached = Some(Instant::now());
                 }
                 reached.is_some_and(|at| at.elapsed() >= later)
@@ -48,6 +48,6 @@ impl Moment {
     }
 }
 
-fn received(sandbox: &Sandbox) -> u64 {
-    sandbox.expensify.received() + sandbox.epicor.received()
+fn received(sandbox: &Sandbox, route: Route) -> u64 {
+    sandbox.source(route).received() + sandbox.erp(route).received()
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::harness::Sandbox;
+use crate::harness::{Route, Sandbox, System};
 
 /// States in the order of what they tell about the moment of a kill: the first that any posting is in counts.
 const TELLING: [(&str, &str); 5] = [
@@ -74,9 +74,9 @@ impl CrashReport {
         *self.fell.entry(told.to_owned()).or_default() += 1;
     }
 
-    pub(super) fn count_call(&mut self, sandbox: &Sandbox) {
-        let last = |running: &crate::server::Running| running.journal().pop();
-        let calls = [("Expensify", last(&sandbox.expensify)), ("Epicor", last(&sandbox.epicor))];
+    pub(super) fn count_call(&mut self, sandbox: &Sandbox, route: Route) {
+        let last = |system: System| (system.name(), sandbox.running(system).journal().pop());
+        let calls = [last(route.source()), last(route.erp())];
         let latest =
             calls.into_iter().filter_map(|(who, call)| call.map(|call| (call.at.clone(), who, call)));
         if let Some((_, who, call)) = latest.max_by(|a, b| a.0.cmp(&b.0)) {

@@ -10,8 +10,8 @@ use super::moment::Moment;
 use super::report::CrashReport;
 use super::{Books, CrashOptions, Mode};
 use crate::faults::{FaultAction, FaultMatch, FaultRule};
-use crate::harness::{AgentConfig, FLOW, Finished, Home, Purser, Sandbox, SandboxOptions};
-use crate::invariants::{Evidence, open_records, verify_audit};
+use crate::harness::{AgentConfig, Finished, Home, Purser, Route, Sandbox, SandboxOptions, System};
+use crate::invariants::{Evidence, verify_audit};
 use crate::world::WorldOptions;
 
 /// Longest time the ERP commits after a cut, in seconds; the agent's settle window is longer.
@@ -59,6 +59,7 @@ pub async fn torment(options: CrashOptions, told: &(dyn Fn(&CrashReport) + Sync)
 
 /// One world with its agent's home.
 struct Stage {
+    route: Route,
     mode: Mode,
     seed: u64,
     sandbox: Sandbox,
@@ -71,9 +72,10 @@ impl Stage {
     async fn build(options: &CrashOptions, seed: u64) -> Result<Self> {
         let (sandbox, home, purser) = set_up(options, seed).await?;
         let expected = undisturbed(options, seed).await?;
-        sandbox.epicor.faults(epicor_faults(seed));
-        sandbox.expensify.faults(expensify_faults(seed));
-        Ok(Self { mode: options.mode, seed, sandbox, home, purser, expected })
+        let route = options.route;
+        sandbox.erp(route).faults(erp_faults(route.erp(), seed));
+        sandbox.source(route).faults(source_faults(seed));
+        Ok(Self { route, mode: options.mode, seed, sandbox, home, purser, expected })
     }
 
     async fn work(&self, most: u32, rng: &mut fastrand::Rng, report: &mut CrashReport) -> Result<()> {
@@ -88,7 +90,7 @@ impl Stage {
             report.starts += 1;
             let moment = Moment::draw(rng);
             let agent = self.purser.spawn(&["run", "--once", "--settle", SETTLE])?;
-            let ended = agent.kill_when(LIFE, moment.condition(&self.sandbox)).await?;
+            let ended = agent.kill_when(LIFE, moment.condition(&self.sandbox, self.route)).await?;
             match ended.code {
                 None => report.kills += 1,
                 Some(_) if self.is_settled(&ended)? => return Ok(()),
@@ -98,7 +100,7 @@ impl Stage {
                     continue;
                 }
             }
-            report.count_call(&self.sandbox);
+            report.count_call(&self.sandbox, self.route);
             report.count_states(&self.states().await?);
         }
         Ok(())
@@ -106,7 +108,7 @@ impl Stage {
 
     fn is_settled(&self, ended: &Finished) -> Result<bool> {
         match ended.code {
-            Some(0 | 4) => Ok(self.sandbox.documents_in_erp() >= self.expected.len() as u64),
+            Some(0 | 4) => Ok(self.sandbox.documents_of(&[self.route]) >= self.expected.len() as u64),
             _ => bail!("seed {}: the agent failed by itself: {}", self.seed, ended.words()),
         }
     }
@@ -114,20 +116,20 @@ impl Stage {
     /// How many postings are in which state, by the agent's own word.
     async fn states(&self) -> Result<Value> {
         let (_, status) = self.purser.json(&["status"]).await?;
-        Ok(status.pointer(&format!("/flows/{FLOW}/counts")).cloned().unwrap_or_default())
+        Ok(status.pointer(&format!("/flows/{}/counts", self.route.flow())).cloned().unwrap_or_default())
     }
 
     /// Lets the agent finish without faults, and compares.
     async fn judge(&self, report: &mut CrashReport) -> Result<()> {
-        self.sandbox.epicor.clear_faults();
-        self.sandbox.expensify.clear_faults();
+        self.sandbox.erp(self.route).clear_faults();
+        self.sandbox.source(self.route).clear_faults();
         let mut tally = None;
         for _ in 0..LAST_RUNS {
             let ended = self.purser.spawn(&["run", "--once", "--settle", SETTLE])?.wait_within(LIFE).await?;
             if !matches!(ended.code, Some(0 | 4)) {
                 bail!("seed {}: the last run failed: {}", self.seed, ended.words());
             }
-            let found = self.evidence().await?.examine()?;
+            let found = Evidence::gather(&self.sandbox, self.route, &self.purser).await?.examine()?;
             let done = found.faults().is_empty();
             tally = Some(found);
             if done {
@@ -135,7 +137,7 @@ impl Stage {
             }
         }
         let tally = tally.context("there was no last run")?;
-        let books = Books::of(&self.sandbox.epicor.state());
+        let books = Books::of(&self.sandbox.erp(self.route).state());
         let lost = books.lost(&self.expected);
         let doubled = books.doubled(&self.expected);
         let altered = books.altered(&self.expected);
@@ -151,21 +153,9 @@ impl Stage {
         if let Err(error) = verify_audit(&self.purser).await {
             faults.push(format!("{error:#}"));
         }
-        let place = format!("{:?}, world {}", self.mode, self.seed);
+        let place = format!("{}, {:?}, world {}", self.route.flow(), self.mode, self.seed);
         report.faults.extend(faults.into_iter().map(|fault| format!("{place}: {fault}")));
         Ok(())
-    }
-
-    async fn evidence(&self) -> Result<Evidence> {
-        let mut misuse = self.sandbox.expensify.misuse();
-        misuse.extend(self.sandbox.epicor.misuse());
-        Ok(Evidence {
-            expensify: self.sandbox.expensify.state(),
-            epicor: self.sandbox.epicor.state(),
-            company: self.sandbox.company().to_owned(),
-            open: open_records(&self.purser).await?,
-            misuse,
-        })
     }
 }
 
@@ -173,10 +163,12 @@ async fn set_up(options: &CrashOptions, seed: u64) -> Result<(Sandbox, Home, Pur
     let mut wanted = SandboxOptions::new(options.reports);
     wanted.world = WorldOptions { seed, ..wanted.world };
     wanted.unique = options.mode.unique();
+    wanted.spend = options.reports;
     wanted.expensify.rate_limits = Vec::new();
+    wanted.brex.rate_limit = 0;
     let sandbox = Sandbox::start(wanted).await?;
     let home = Home::new()?;
-    let mut config = sandbox.agent_config();
+    let mut config = sandbox.agent_config_for(&[options.route]);
     config.policy.push(format!("batch_size = {}", BATCHES[usize::try_from(seed % 3)?]));
     home.configure(&AgentConfig {
         document: options.mode.document(),
@@ -187,7 +179,7 @@ async fn set_up(options: &CrashOptions, seed: u64) -> Result<(Sandbox, Home, Pur
         ..config
     })?;
     let purser = Purser::new(home.path()).await?;
-    sandbox.give_secrets(&purser).await?;
+    sandbox.give_secrets_for(&purser, &[options.route]).await?;
     Ok((sandbox, home, purser))
 }
 
@@ -195,7 +187,7 @@ async fn set_up(options: &CrashOptions, seed: u64) -> Result<(Sandbox, Home, Pur
 async fn undisturbed(options: &CrashOptions, seed: u64) -> Result<Books> {
     let (sandbox, _home, purser) = set_up(options, seed).await?;
     let ended = purser.spawn(&["run", "--once"])?.wait_within(LIFE).await?;
-    let books = Books::of(&sandbox.epicor.state());
+    let books = Books::of(&sandbox.erp(options.route).state());
     if !matches!(ended.code, Some(0 | 4)) || books.is_empty() {
         bail!("seed {seed}: the undisturbed run booked {}: {}", books.len(), ended.words());
     }
@@ -203,22 +195,27 @@ async fn undisturbed(options: &CrashOptions, seed: u64) -> Result<Books> {
 }
 
 /// Lost answers, lost calls and late commits, each by chance on a few calls; and pauses, so that kills fall into calls.
-fn epicor_faults(seed: u64) -> Vec<FaultRule> {
+fn erp_faults(erp: System, seed: u64) -> Vec<FaultRule> {
+    let (method, work, every) = match erp {
+        // A bill or a journal is one PUT.
+        System::Acumatica => ("PUT", "/entity/", "/entity/"),
+        _ => ("POST", "Update", "Svc/"),
+    };
     let write = |text: &str, probability: f64, action| {
         let when =
-            FaultMatch { probability: Some(probability), seed, ..FaultMatch::path(text).method("POST") };
+            FaultMatch { probability: Some(probability), seed, ..FaultMatch::path(text).method(method) };
         FaultRule::always(when, action)
     };
     vec![
         write("", 0.5, FaultAction::Latency { milliseconds: 4 }),
-        write("Update", 0.04, FaultAction::CutAfterCommit),
-        write("Update", 0.02, FaultAction::LateCommit { after_seconds: COMMITS_LATE, hang: false }),
-        write("Svc/", 0.01, FaultAction::CutBeforeCommit),
-        write("Svc/", 0.01, FaultAction::HalfAnswer),
+        write(work, 0.04, FaultAction::CutAfterCommit),
+        write(work, 0.02, FaultAction::LateCommit { after_seconds: COMMITS_LATE, hang: false }),
+        write(every, 0.01, FaultAction::CutBeforeCommit),
+        write(every, 0.01, FaultAction::HalfAnswer),
     ]
 }
 
-fn expensify_faults(seed: u64) -> Vec<FaultRule> {
+fn source_faults(seed: u64) -> Vec<FaultRule> {
     let some = |probability, action| {
         FaultRule::always(
             FaultMatch { probability: Some(probability), seed, ..FaultMatch::default() },

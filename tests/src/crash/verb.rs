@@ -6,19 +6,23 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use super::{CrashOptions, CrashReport, Mode, torment};
+use crate::harness::Route;
 
 /// Arguments of `sandbox crash`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CrashArgs {
-    /// Kills in all, shared out over the modes.
+    /// Kills in all, shared out over the flows and modes.
     #[arg(long, default_value_t = 100)]
     pub kills: u32,
     /// Where moments, faults and worlds are drawn from.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Reports of one world.
+    /// Records of one world.
     #[arg(long, default_value_t = 40)]
     pub reports: usize,
+    /// Only this flow; may be given several times.
+    #[arg(long, value_enum)]
+    pub flow: Vec<Route>,
     /// Only this mode; may be given several times.
     #[arg(long, value_enum)]
     pub mode: Vec<Mode>,
@@ -33,13 +37,17 @@ pub struct CrashArgs {
 /// When something besides the agent's work fails.
 pub async fn main(args: &CrashArgs) -> Result<ExitCode> {
     let modes = if args.mode.is_empty() { Mode::ALL.to_vec() } else { args.mode.clone() };
-    let share = args.kills.div_ceil(u32::try_from(modes.len())?);
+    let routes = if args.flow.is_empty() { Route::PLAYED.to_vec() } else { args.flow.clone() };
+    let all = routes.iter().flat_map(|route| modes.iter().map(|mode| (*route, *mode)));
+    let share = args.kills.div_ceil(u32::try_from(routes.len() * modes.len())?);
     let mut whole = CrashReport::default();
-    for mode in modes {
+    for (route, mode) in all {
         let told = |report: &CrashReport| {
-            eprintln!("{}: {} of {share} kills, {:.0} s", mode.words(), report.kills, report.seconds);
+            let words = mode.words();
+            let (flow, kills, seconds) = (route.flow(), report.kills, report.seconds);
+            eprintln!("{flow}, {words}: {kills} of {share} kills, {seconds:.0} s");
         };
-        let options = CrashOptions { kills: share, seed: args.seed, reports: args.reports, mode };
+        let options = CrashOptions { kills: share, seed: args.seed, reports: args.reports, route, mode };
         whole.add(torment(options, &told).await?);
     }
     if args.json {

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::harness::Sandbox;
+use crate::server::Running;
 
 /// Calls and seconds, as the vendor documents them.
 const WINDOWS: [(usize, i64); 2] = [(5, 10), (20, 60)];
 
 /// How long to wait until so many calls fit at once.
-pub(super) fn wait_for(sandbox: &Sandbox, calls: usize) -> Duration {
-    let now = sandbox.expensify.clock().now();
+pub(super) fn wait_for(expensify: &Running, calls: usize) -> Duration {
+    let now = expensify.clock().now();
     let made: Vec<DateTime<Utc>> =
-        sandbox.expensify.journal().iter().filter_map(|call| call.at.parse().ok()).collect();
+        expensify.journal().iter().filter_map(|call| call.at.parse().ok()).collect();
     wait(&made, now, calls)
 }
 

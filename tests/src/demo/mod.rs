@@ -1,19 +1,22 @@
-//! The demo: the sandbox and the real agent, one lost answer, one killed process, and the proof at the end. It says
-//! what happens in plain words and judges the outcome from the simulators' own states, never from what the agent says.
+//! The demo: the sandbox and the real agent with its flows side by side, one lost answer at each ERP, one killed
+//! process, and the proof at the end. It says what happens in plain words and judges the outcome from the simulators' own states, never from what the agent says.
 
+mod accidents;
 mod ceiling;
 mod outcome;
 mod script;
 mod voice;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
 
 use crate::harness::{
-    Admin, AgentConfig, DocumentKind, Home, Purser, Sandbox, SandboxOptions, Secrets, locate,
+    Admin, AgentConfig, DocumentKind, Home, Purser, Route, Sandbox, SandboxOptions, Secrets, System, locate,
 };
+use crate::sim::acumatica::AcumaticaKnobs;
 use crate::sim::epicor::EpicorKnobs;
 pub use voice::Form;
 use voice::Voice;
@@ -21,7 +24,7 @@ use voice::Voice;
 /// What demo is wanted.
 #[derive(Clone, Debug)]
 pub struct DemoOptions {
-    /// Reports of the world, in all states.
+    /// Reports of each Expensify account and movements of card spend, in all states.
     pub reports: usize,
     /// Seed of the world.
     pub seed: u64,
@@ -29,8 +32,10 @@ pub struct DemoOptions {
     pub keep: bool,
     /// Words for people, or one JSON object.
     pub form: Form,
-    /// What the flow writes.
+    /// What the flows write.
     pub document: DocumentKind,
+    /// The flows, each once.
+    pub routes: Vec<Route>,
 }
 
 /// The stage: everything stops and goes away with it.
@@ -38,8 +43,7 @@ struct Stage {
     options: DemoOptions,
     voice: Voice,
     sandbox: Sandbox,
-    expensify: Admin,
-    epicor: Admin,
+    admins: BTreeMap<System, Admin>,
     home: Home,
     config: AgentConfig,
     purser: Purser,
@@ -52,14 +56,7 @@ struct Stage {
 /// When the stage cannot be set, or the agent does not do what the script asks of it.
 pub async fn run(options: DemoOptions) -> Result<bool> {
     let voice = Voice::new(options.form);
-    voice.title(&format!(
-        "Purser demo: {} expense reports of a simulated Expensify, booked into a simulated Epicor Kinetic as {}",
-        options.reports,
-        match options.document {
-            DocumentKind::Journal => "GL journals",
-            DocumentKind::ApInvoice => "AP invoices",
-        }
-    ));
+    voice.title(&title(&options));
     let binary = locate(&|what| voice.line(&format!("   {what}"))).await?;
     let stage = Stage::set(options, voice, binary).await?;
     let outcome = stage.play().await?;
@@ -70,6 +67,34 @@ pub async fn run(options: DemoOptions) -> Result<bool> {
     Ok(outcome.is_good())
 }
 
+fn title(options: &DemoOptions) -> String {
+    let written = match options.document {
+        DocumentKind::Journal => "GL journals",
+        DocumentKind::ApInvoice => "AP invoices",
+    };
+    let into = |erp: System| match erp {
+        System::Acumatica => "a simulated Acumatica",
+        _ => "a simulated Epicor Kinetic",
+    };
+    let from = |route: Route| match route {
+        Route::ExpensifyEpicor => format!("{} expense reports of a simulated Expensify", options.reports),
+        Route::ExpensifyAcumatica => {
+            format!("{} expense reports of a second Expensify account", options.reports)
+        }
+        Route::BrexEpicor => format!("{} movements of a simulated Brex", options.reports),
+    };
+    if let [route] = options.routes[..] {
+        return format!("Purser demo: {}, booked into {} as {written}", from(route), into(route.erp()));
+    }
+    let parts = options.routes.iter().map(|route| format!("  {} into {}", from(*route), into(route.erp())));
+    let parts: Vec<String> = parts.collect();
+    format!(
+        "Purser demo: {} flows side by side, booked as {written}\n{}",
+        options.routes.len(),
+        parts.join("\n")
+    )
+}
+
 impl Stage {
     async fn set(options: DemoOptions, voice: Voice, binary: PathBuf) -> Result<Self> {
         let begun = Instant::now();
@@ -77,15 +102,20 @@ impl Stage {
         wanted.world.seed = options.seed;
         wanted.secrets = Secrets::canaries(options.seed);
         wanted.plant = true;
+        wanted.spend = options.reports;
+        wanted.acumatica = AcumaticaKnobs { call_ms: call_ms(options.reports), ..wanted.acumatica };
         wanted.epicor = EpicorKnobs { call_ms: call_ms(options.reports), ..EpicorKnobs::default() };
         let sandbox = Sandbox::start(wanted).await?;
         let home = Home::new()?;
         let schedule = options.keep.then(|| "*/5 * * * *".to_owned());
-        let config = AgentConfig { document: options.document, schedule, ..sandbox.agent_config() };
+        let usual = sandbox.agent_config_for(&options.routes);
+        let config = AgentConfig { document: options.document, schedule, ..usual };
+        let admins = Route::systems(&options.routes)
+            .into_iter()
+            .map(|system| anyhow::Ok((system, Admin::new(&sandbox.running(system).url(), None)?)));
         let purser = Purser::with_binary(binary, home.path());
         Ok(Self {
-            expensify: Admin::new(&sandbox.expensify.url(), None)?,
-            epicor: Admin::new(&sandbox.epicor.url(), None)?,
+            admins: admins.collect::<Result<_>>()?,
             options,
             voice,
             sandbox,

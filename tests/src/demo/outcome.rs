@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::DemoOptions;
+use crate::harness::Route;
 use crate::invariants::{Tally, decimal};
 
 /// What the script has seen on its way.
@@ -16,8 +17,8 @@ pub(super) struct Seen {
     pub(super) references_in_doubt: Vec<String>,
     /// Documents in the ERP when the agent was killed; `None` = it ended before.
     pub(super) killed_at: Option<u64>,
-    /// The proof says that the systems agree.
-    pub(super) proof_agrees: bool,
+    /// Whether the proof says that the systems agree, by flow.
+    pub(super) proof_agrees: BTreeMap<Route, bool>,
     /// The audit trail verifies.
     pub(super) audit_intact: bool,
     /// Entries of the audit trail.
@@ -37,34 +38,61 @@ pub(super) struct Seen {
 pub(super) struct Outcome {
     pub(super) options: DemoOptions,
     pub(super) currency: String,
-    pub(super) tally: Tally,
+    /// What was judged, by flow.
+    pub(super) flows: Vec<(Route, Tally)>,
     pub(super) seen: Seen,
     pub(super) seconds: f64,
 }
 
 impl Outcome {
+    /// All flows together.
+    fn whole(&self) -> Tally {
+        let mut whole = Tally::default();
+        self.flows.iter().for_each(|(_, tally)| whole.add(tally));
+        whole
+    }
+
     /// Everything that is not as it must be.
     pub(super) fn faults(&self) -> Vec<String> {
-        let (tally, seen) = (&self.tally, &self.seen);
-        let mut faults = tally.faults();
+        let seen = &self.seen;
+        let mut faults = Vec::new();
+        for (route, tally) in &self.flows {
+            let of_flow = |fault: String| match self.flows.len() {
+                1 => fault,
+                _ => format!("{}: {fault}", route.flow()),
+            };
+            faults.extend(tally.faults().into_iter().map(of_flow));
+            faults.extend(self.wrong_with(*route, tally).into_iter().map(str::to_owned).map(of_flow));
+        }
         faults.extend(seen.faults.iter().cloned());
         faults.extend(seen.leaks.iter().map(|leak| format!("leaked: {leak}")));
-        let sums = |sums: &BTreeMap<String, i64>| sums.get(&self.currency).copied().unwrap_or_default();
-        let (source, erp, held) =
-            (sums(&tally.source_total), sums(&tally.erp_total), sums(&tally.held_total));
+        faults.extend(seen.misuse.iter().map(|call| format!("wrong call: {call}")));
         let must = [
-            (tally.duplicates == 0, "documents are doubled"),
-            (tally.lost == 0, "reports are lost"),
-            (source == erp + held, "what the source holds is not what the ERP holds and what is held"),
-            (tally.posted == tally.acknowledged, "not every booked report is marked as exported"),
-            (tally.posted + tally.held == tally.source_documents, "reports are neither booked nor held"),
-            (tally.source_total.len() <= 1, "more than one currency"),
-            (seen.proof_agrees, "the agent's proof does not agree"),
             (seen.audit_intact, "the audit trail does not verify"),
             (seen.second_run_posted == 0, "the second run booked documents"),
         ];
         faults.extend(must.iter().filter(|(holds, _)| !holds).map(|(_, words)| (*words).to_owned()));
         faults
+    }
+
+    fn wrong_with(&self, route: Route, tally: &Tally) -> Vec<&'static str> {
+        let sums = |sums: &BTreeMap<String, i64>| sums.get(&self.currency).copied().unwrap_or_default();
+        let (source, erp, held) =
+            (sums(&tally.source_total), sums(&tally.erp_total), sums(&tally.held_total));
+        let must = [
+            (tally.duplicates == 0, "documents are doubled"),
+            (tally.lost == 0, "records are lost"),
+            (source == erp + held, "what the source holds is not what the ERP holds and what is held"),
+            (tally.posted == tally.acknowledged, "not every booked record is marked as exported"),
+            (tally.posted + tally.held == tally.source_documents, "records are neither booked nor held"),
+            (tally.source_total.len() <= 1, "more than one currency"),
+            (self.proof_agrees(route), "the agent's proof does not agree"),
+        ];
+        must.iter().filter(|(holds, _)| !holds).map(|(_, words)| *words).collect()
+    }
+
+    fn proof_agrees(&self, route: Route) -> bool {
+        self.seen.proof_agrees.get(&route).copied().unwrap_or_default()
     }
 
     pub(super) fn is_good(&self) -> bool {
@@ -75,8 +103,7 @@ impl Outcome {
         decimal(sums.get(&self.currency).copied().unwrap_or_default(), &self.currency)
     }
 
-    pub(super) fn json(&self) -> Value {
-        let (tally, seen) = (&self.tally, &self.seen);
+    fn figures(&self, tally: &Tally) -> Value {
         json!({
             "source_documents": tally.source_documents,
             "posted": tally.posted,
@@ -88,13 +115,31 @@ impl Outcome {
             "erp_total": self.amount(&tally.erp_total),
             "held_total": self.amount(&tally.held_total),
             "currency": self.currency,
+        })
+    }
+
+    fn flow_json(&self, route: Route, tally: &Tally) -> Value {
+        let mut flow = self.figures(tally);
+        flow["flow"] = route.flow().into();
+        flow["source"] = route.source().id().into();
+        flow["target"] = route.erp().id().into();
+        flow["proof_agrees"] = self.proof_agrees(route).into();
+        flow
+    }
+
+    /// Sums over all flows, which have one currency, and each flow's own beside them.
+    pub(super) fn json(&self) -> Value {
+        let seen = &self.seen;
+        let mut whole = self.figures(&self.whole());
+        let rest = json!({
+            "flows": self.flows.iter().map(|(route, tally)| self.flow_json(*route, tally)).collect::<Vec<_>>(),
             "document": self.options.document.as_str(),
             "reports": self.options.reports,
             "seed": self.options.seed,
             "answers_lost": seen.answers_lost,
             "killed_at_documents": seen.killed_at,
             "second_run_posted": seen.second_run_posted,
-            "proof_agrees": seen.proof_agrees,
+            "proof_agrees": self.flows.iter().all(|(route, _)| self.proof_agrees(*route)),
             "audit_intact": seen.audit_intact,
             "audit_entries": seen.audit_entries,
             "misuse": seen.misuse,
@@ -102,26 +147,19 @@ impl Outcome {
             "faults": self.faults(),
             "ok": self.is_good(),
             "seconds": (self.seconds * 10.0).round() / 10.0,
-        })
+        });
+        if let (Some(whole), Value::Object(rest)) = (whole.as_object_mut(), rest) {
+            whole.extend(rest);
+        }
+        whole
     }
 
     pub(super) fn words(&self) -> Vec<String> {
-        let tally = &self.tally;
-        let currency = &self.currency;
-        let mut words = vec![
-            format!(
-                "Result   {} reports = {} booked + {} held; duplicates {}, lost {}",
-                tally.source_documents, tally.posted, tally.held, tally.duplicates, tally.lost
-            ),
-            format!(
-                "         {} = {} in the ERP + {} held ({currency}); {} of {} booked reports are marked as exported",
-                self.amount(&tally.source_total),
-                self.amount(&tally.erp_total),
-                self.amount(&tally.held_total),
-                tally.acknowledged,
-                tally.posted
-            ),
-        ];
+        let mut words: Vec<String> =
+            self.flows.iter().flat_map(|(route, tally)| self.flow_words(*route, tally)).collect();
+        if let Some(first) = words.first_mut() {
+            first.replace_range(..6, "Result");
+        }
         let faults = self.faults();
         if faults.is_empty() {
             words.push(format!(
@@ -133,5 +171,24 @@ impl Outcome {
             words.extend(faults.iter().map(|fault| format!("         - {fault}")));
         }
         words
+    }
+
+    fn flow_words(&self, route: Route, tally: &Tally) -> [String; 2] {
+        let (one, currency) = (route.record(), &self.currency);
+        let flow = if self.flows.len() > 1 { format!("{}: ", route.flow()) } else { String::new() };
+        [
+            format!(
+                "         {flow}{} {one}s = {} booked + {} held; duplicates {}, lost {}",
+                tally.source_documents, tally.posted, tally.held, tally.duplicates, tally.lost
+            ),
+            format!(
+                "         {} = {} in the ERP + {} held ({currency}); {} of {} booked {one}s are marked as exported",
+                self.amount(&tally.source_total),
+                self.amount(&tally.erp_total),
+                self.amount(&tally.held_total),
+                tally.acknowledged,
+                tally.posted
+            ),
+        ]
     }
 }

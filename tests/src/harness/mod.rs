@@ -1,4 +1,4 @@
-//! What the demo and the tests with a real agent stand on: both simulators in this process, a throw-away home, its
+//! What the demo and the tests with a real agent stand on: the simulators in this process, a throw-away home, its
 //! configuration and secrets, and the `purser` binary as a child process that never outlives its handle.
 //!
 //! ```ignore
@@ -15,6 +15,7 @@ mod agent;
 mod binary;
 mod config;
 mod home;
+mod route;
 mod sandbox;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ mod tests;
 pub use admin::{Admin, AdminError};
 pub use agent::{Agent, Finished, Purser};
 pub use binary::{BuildNotice, locate};
-pub use config::{AgentConfig, DocumentKind, EPICOR, EXPENSIFY, FLOW, PREFIX};
+pub use config::{ACUMATICA, AgentConfig, BREX, CARD_RECORDS, DocumentKind, EPICOR, EXPENSIFY, FLOW, PREFIX};
 pub use home::Home;
-pub use sandbox::{Sandbox, SandboxOptions, Secrets, today};
+pub use route::{Route, System};
+pub use sandbox::{Expected, Sandbox, SandboxOptions, Secrets, today};

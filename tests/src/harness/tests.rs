@@ -12,7 +12,7 @@ use super::*;
 async fn a_sandbox_answers_its_admin_interface_over_http_and_https() {
     for https in [false, true] {
         let sandbox = Sandbox::start(SandboxOptions { https, ..SandboxOptions::new(12) }).await.unwrap();
-        for running in [&sandbox.expensify, &sandbox.epicor] {
+        for running in System::ALL.map(|system| sandbox.running(system)) {
             let admin = Admin::new(&running.url(), sandbox.ca_pem()).unwrap();
             assert_eq!(admin.state().await.unwrap(), running.state());
             assert_eq!(admin.misuse().await.unwrap(), Vec::<String>::new());

@@ -19,8 +19,9 @@ fn journal(id: &str, amount: &str) -> Value {
 
 fn evidence(reports: Vec<Value>, documents: Vec<Value>, open: &[(&str, &str)]) -> Evidence {
     Evidence {
-        expensify: json!({ "reports": reports }),
-        epicor: json!({ "companies": { "C1": { "documents": documents }, "C2": { "documents": [] } } }),
+        route: Route::ExpensifyEpicor,
+        source: json!({ "reports": reports }),
+        erp: json!({ "companies": { "C1": { "documents": documents }, "C2": { "documents": [] } } }),
         company: "C1".to_owned(),
         open: open.iter().map(|(id, state)| ((*id).to_owned(), (*state).to_owned())).collect(),
         misuse: Vec::new(),
@@ -65,6 +66,9 @@ fn each_breach_is_named() {
     assert!(stray.broken[0].contains("without a ready report Z"), "{stray:?}");
     let misuse = one(Evidence { misuse: vec!["x".to_owned()], ..evidence(vec![], vec![], &[]) });
     assert_eq!(misuse.broken, ["wrong call: x"]);
+    let mut neighbour = journal("Z", "1.00");
+    neighbour["reference"] = json!("BRX-Z-0a1b2c3d-00ff00ff00");
+    assert_eq!(one(evidence(vec![], vec![neighbour], &[])).faults(), Vec::<String>::new());
     let mut foreign = journal("A", "1.00");
     foreign["reference"] = json!("typed by hand");
     assert!(evidence(vec![], vec![foreign], &[]).examine().is_err());
@@ -133,4 +137,32 @@ fn files_are_searched_across_the_borders_of_blocks() {
     let (found, files) = Needles::default().with("canary", ["planted-canary"]).below(folder.path()).unwrap();
     assert_eq!((found.len(), files), (1, 1), "{found:?}");
     assert!(found[0].starts_with("canary, as it is: in "), "{found:?}");
+}
+
+#[tokio::test]
+async fn the_books_of_every_erp_are_read_alike() {
+    use crate::harness::{Sandbox, SandboxOptions};
+    let sandbox = Sandbox::start(SandboxOptions::new(3)).await.unwrap();
+    for route in Route::ALL {
+        let erp = sandbox.erp(route);
+        assert_eq!(booked_documents(&erp.state(), sandbox.company_of(route), route).unwrap(), []);
+        assert!(erp.state()["summary"]["total_by_currency"].is_object());
+    }
+    assert_eq!((sandbox.documents_in_erp(), sandbox.documents_in_acumatica()), (0, 0));
+}
+
+#[test]
+fn ids_that_do_not_fit_a_reference_are_matched_by_what_is_left_of_them() {
+    let id = "accr_c0123456789abcdefghijklmn";
+    let record = json!({ "id": id, "type": "CARD_EXPENSE_POST", "review_status": "EXPORTED", "reported": true,
+        "total": 100, "currency": "USD" });
+    let mut document = journal("A", "1.00");
+    document["reference"] = json!(format!("BRX-{}-0a1b2c3d-00ff00ff00", &id[..26]));
+    let both = Evidence {
+        route: Route::BrexEpicor,
+        source: json!({ "records": [record] }),
+        ..evidence(vec![], vec![document], &[])
+    };
+    let tally = both.examine().unwrap();
+    assert_eq!((tally.posted, tally.faults()), (1, Vec::new()));
 }

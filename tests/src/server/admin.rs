@@ -36,7 +36,7 @@ fn route(request: &Request, shared: &Shared) -> Routed {
         ("POST", "reset") => shared.reset().map_err(|message| (400, message)),
         ("POST", control) if control.starts_with("control/") => {
             let body = body_of(request)?;
-            shared.sim().control(&control["control/".len()..], &body).map_err(|message| (400, message))
+            shared.control(&control["control/".len()..], &body).map_err(|message| (400, message))
         }
         _ => Err((
             404,

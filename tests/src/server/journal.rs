@@ -14,8 +14,15 @@ const BODY_KEPT: usize = 8 * 1024;
 const SECRET_HEADERS: [&str; 7] =
     ["authorization", "x-api-key", "password", "proxy-authorization", "cookie", "api-key", "sessioninfo"];
 /// Names in form and JSON bodies and in queries whose values are credentials.
-const SECRET_NAMES: [&str; 5] =
-    ["partnerUserSecret", "client_secret", "password", "api-key", "refresh_token"];
+const SECRET_NAMES: [&str; 7] = [
+    "partnerUserSecret",
+    "client_secret",
+    "client_assertion",
+    "password",
+    "api-key",
+    "refresh_token",
+    "access_token",
+];
 
 /// One received call.
 #[derive(Clone, Debug, Serialize)]

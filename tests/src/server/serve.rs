@@ -15,12 +15,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::journal::{Call, Journal, safe_headers, safe_text};
 use super::wire::{Answer, Cut, answer, gzip_bomb, half, maintenance_page, with_body};
-use super::{Reply, Request, SimClock, Simulator, TlsIdentity, admin};
+use super::{Reply, Request, SimClock, Simulator, TlsIdentity, admin, courier};
 use crate::faults::{BodyKind, FaultAction, FaultBook, FaultRule};
 
 /// Largest request body taken.
@@ -78,9 +78,11 @@ pub async fn serve(sim: Box<dyn Simulator>, options: ServeOptions) -> Result<Run
         journal: Mutex::default(),
         maintenance_until: Mutex::default(),
         pending: AtomicUsize::new(0),
+        work: Notify::new(),
         clock: options.clock,
         stopped: stopped.clone(),
     });
+    tokio::spawn(courier::run(Arc::clone(&shared)));
     tokio::spawn(accept(listener, tls, Arc::clone(&shared), stopped));
     Ok(Running { shared, address, scheme, stop })
 }
@@ -136,7 +138,14 @@ impl Running {
     /// # Errors
     /// As the simulator says.
     pub fn control(&self, verb: &str, body: &Value) -> Result<Value, String> {
-        self.shared.sim().control(verb, body)
+        self.shared.control(verb, body)
+    }
+
+    /// Waits until every call of the simulator's own that is due has ended, e.g. each webhook delivery.
+    pub async fn delivered(&self) {
+        while self.shared.sim().outgoing_left(self.shared.clock.now()) > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Wrong calls so far.
@@ -186,6 +195,8 @@ pub(crate) struct Shared {
     pub(crate) journal: Mutex<Journal>,
     maintenance_until: Mutex<Option<DateTime<Utc>>>,
     pub(crate) pending: AtomicUsize,
+    /// Rung when the simulator may have calls of its own to make.
+    pub(crate) work: Notify,
     pub(crate) clock: SimClock,
     stopped: watch::Receiver<bool>,
 }
@@ -210,7 +221,21 @@ impl Shared {
         self.clear_faults();
         locked(&self.journal).clear();
         self.clock.reset();
-        self.sim().control("reset", &Value::Null)
+        self.control("reset", &Value::Null)
+    }
+
+    pub(crate) fn control(&self, verb: &str, body: &Value) -> Result<Value, String> {
+        let done = {
+            let mut sim = self.sim();
+            sim.tell_time(self.clock.now());
+            sim.control(verb, body)
+        };
+        self.work.notify_one();
+        done
+    }
+
+    pub(crate) fn stopped(&self) -> watch::Receiver<bool> {
+        self.stopped.clone()
     }
 
     fn in_maintenance(&self) -> bool {
@@ -219,7 +244,9 @@ impl Shared {
     }
 
     fn handle(&self, request: &Request) -> Reply {
-        self.sim().handle(request)
+        let reply = self.sim().handle(request);
+        self.work.notify_one();
+        reply
     }
 }
 
@@ -345,9 +372,18 @@ async fn plain(request: &Request, fault: Option<&str>, shared: &Arc<Shared>) -> 
     let reply = shared.handle(request);
     note(shared, request, Some(reply.status), fault);
     if !reply.delay.is_zero() {
-        tokio::time::sleep(reply.delay).await;
+        work(reply.delay, request.at, shared).await;
     }
     Ok(answer(reply, shared))
+}
+
+/// The vendor works for so long, on its own clock or on the machine's.
+async fn work(delay: Duration, since: DateTime<Utc>, shared: &Shared) {
+    let on_clock = shared.sim().delays_on_clock();
+    match TimeDelta::from_std(delay) {
+        Ok(delay) if on_clock => shared.clock.reached(since + delay).await,
+        _ => tokio::time::sleep(delay).await,
+    }
 }
 
 async fn act(

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Millionths of a dollar for one minor unit.
-const RATES: &[(&str, i64)] =
+pub(super) const RATES: &[(&str, i64)] =
     &[("USD", 10_000), ("EUR", 10_800), ("GBP", 12_700), ("CHF", 11_300), ("JPY", 6_700), ("MXN", 550)];
 
 /// Ids lie closer together than the precision of a double at this size.
@@ -235,7 +235,7 @@ fn swap_case(c: char) -> char {
     if c.is_ascii_uppercase() { c.to_ascii_lowercase() } else { c.to_ascii_uppercase() }
 }
 
-fn convert(amount: i64, from: &str, to: &str) -> i64 {
+pub(super) fn convert(amount: i64, from: &str, to: &str) -> i64 {
     let rate = |code: &str| RATES.iter().find(|(c, _)| *c == code).map_or(10_000, |(_, rate)| *rate);
     let (numerator, denominator) = (amount * rate(from), rate(to));
     (numerator + numerator.signum() * denominator / 2) / denominator

@@ -1,7 +1,7 @@
 //! A spend system in memory: records with their marks, edits, pages and faults.
 
 use super::faults::{Call, Fault, Faults, failure};
-use crate::vendors::{SourcePage, SourceWindow, SpendSource, Unreadable};
+use crate::vendors::{SourceHabits, SourcePage, SourceWindow, SpendSource, Unreadable};
 use async_trait::async_trait;
 use spend::document::SpendDocument;
 use spend::ids::{Revision, SourceId};
@@ -30,11 +30,22 @@ pub(super) struct FakeSource {
     nameless: Mutex<u32>,
     /// Records that a page shows a second time in an older state.
     shifted: Mutex<Vec<SpendDocument>>,
+    /// What pages say of the source. Without marks, acknowledging leaves nothing behind.
+    pub(super) habits: Mutex<SourceHabits>,
+    /// First days of windows of waiting records.
+    pub(super) asked_from: Mutex<Vec<spend::Date>>,
 }
 
 impl FakeSource {
     pub(super) fn new(faults: Arc<Faults>) -> Self {
-        Self { records: Mutex::default(), faults, nameless: Mutex::default(), shifted: Mutex::default() }
+        Self {
+            records: Mutex::default(),
+            faults,
+            nameless: Mutex::default(),
+            shifted: Mutex::default(),
+            habits: Mutex::default(),
+            asked_from: Mutex::default(),
+        }
     }
 
     pub(super) fn records(&self) -> MutexGuard<'_, BTreeMap<SourceId, Record>> {
@@ -80,6 +91,10 @@ impl FakeSource {
     }
 
     fn page(&self, window: &SourceWindow) -> SourcePage {
+        if let SourceWindow::Ready { from, .. } = window {
+            self.asked_from.lock().unwrap().push(*from);
+        }
+        let habits = *self.habits.lock().unwrap();
         let records = self.records();
         let mut found: Vec<&Record> = records
             .values()
@@ -100,7 +115,7 @@ impl FakeSource {
             SourceWindow::Period { .. } | SourceWindow::Ids(_) => usize::MAX,
         };
         let more = found.len() > limit;
-        let mut page = SourcePage { more, ..SourcePage::default() };
+        let mut page = SourcePage { more, habits, ..SourcePage::default() };
         for record in found.into_iter().take(limit) {
             match &record.unreadable {
                 Some(message) => page.unreadable.push(Unreadable {
@@ -138,7 +153,8 @@ impl SpendSource for FakeSource {
         if matches!(fault, Fault::MarkSome) {
             marked = marked.into_iter().step_by(2).collect();
         }
-        if !matches!(fault, Fault::MarkLost) {
+        let keeps_no_mark = self.habits.lock().unwrap().keeps_no_mark;
+        if !matches!(fault, Fault::MarkLost) && !keeps_no_mark {
             let mut records = self.records();
             for id in &marked {
                 if let Some(record) = records.get_mut(id) {

@@ -12,13 +12,15 @@ use crate::secret::{Credential, Origin, SecretText};
 use chrono::TimeDelta;
 use purser_proto::config::NetworkSettings;
 use purser_proto::validate::ValidConnection;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::Method;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use spend::ids::ConnectionId;
 use spend::posting::{Failure, FailureClass};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -265,7 +267,13 @@ impl Gate {
         }
         let request = client.request(call.method.clone(), call.url.clone()).timeout(self.timeout(call));
         let (kind, body) = match &call.body {
-            Body::Empty => return Ok(request.headers(headers)),
+            Body::Empty => {
+                // Without a length IIS refuses an empty POST with 411; the client library leaves it out.
+                if matches!(call.method, Method::POST | Method::PUT | Method::PATCH) {
+                    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+                }
+                return Ok(request.headers(headers));
+            }
             Body::Json(text) => ("application/json", spelled_text(text)),
             Body::Form(fields) => ("application/x-www-form-urlencoded", form(fields)),
         };
@@ -428,9 +436,18 @@ fn readable(body: &Body) -> String {
 fn first_values(headers: &HeaderMap) -> BTreeMap<String, String> {
     let mut first = BTreeMap::new();
     for (name, value) in headers {
-        first
-            .entry(name.as_str().to_owned())
-            .or_insert_with(|| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        match first.entry(name.as_str().to_owned()) {
+            Entry::Vacant(free) => {
+                free.insert(text);
+            }
+            // A session may be made of several cookies, each in a header of its own.
+            Entry::Occupied(mut cookies) if name == SET_COOKIE => {
+                cookies.get_mut().push('\n');
+                cookies.get_mut().push_str(&text);
+            }
+            Entry::Occupied(_) => {}
+        }
     }
     first
 }

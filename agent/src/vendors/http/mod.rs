@@ -78,7 +78,7 @@ pub struct Call {
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// Headers by lower-case name (the first value of each).
+    /// Headers by lower-case name: the first value of each, and every `set-cookie`, one a line.
     pub headers: std::collections::BTreeMap<String, String>,
     /// Decoded body, capped.
     pub body: Vec<u8>,

@@ -112,6 +112,11 @@ impl TokenCache {
         }
     }
 
+    /// Forgets the token, whichever it is.
+    pub async fn invalidate_all(&self) {
+        self.state.lock().await.current = None;
+    }
+
     /// What can be answered without a login; `seen` is the number of fetches when the caller came.
     fn known(&self, state: &State, seen: u64) -> Option<Result<Token, Failure>> {
         let now = self.clock.now();

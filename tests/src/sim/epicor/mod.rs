@@ -3,14 +3,12 @@
 //! `posting`. Documents are stored small and widened on output.
 
 mod access;
-mod amount;
 mod books;
 mod columns;
 mod control;
 mod dataset;
 mod docs;
 mod groups;
-mod json;
 mod knobs;
 mod ledger;
 mod methods;
@@ -35,6 +33,7 @@ pub use knobs::{
     SCOPED_API_KEY, USER,
 };
 
+use super::{amount, json};
 use crate::server::{Reply, Request, Simulator};
 use crate::world::World;
 use docs::{Company, Stamp};

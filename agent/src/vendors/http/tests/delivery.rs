@@ -249,3 +249,20 @@ async fn a_429_closes_the_pace_for_everybody() {
     assert!((until - noon() - chrono::TimeDelta::seconds(120)).abs() < chrono::TimeDelta::seconds(5));
     assert_eq!(server.requests().len(), 1);
 }
+
+/// Sheet item: Acumatica 7 (an empty body without a length is refused by the web server).
+#[tokio::test]
+async fn an_empty_post_tells_its_length_and_every_cookie_of_an_answer_is_kept() {
+    let headers = [("set-cookie", "a=1; path=/"), ("set-cookie", "b=2"), ("x-once", "1"), ("x-once", "2")];
+    let server = TestServer::start(move |_, _| reply(200, &headers, "")).await;
+    let (gate, _) = gate();
+    for method in [reqwest::Method::POST, reqwest::Method::GET] {
+        let empty = Call { method, body: Body::Empty, ..call(&server.url(), Effect::Read) };
+        let answer = gate.send(empty).await.unwrap();
+        assert_eq!(answer.headers["set-cookie"], "a=1; path=/\nb=2");
+        assert_eq!(answer.headers["x-once"], "1");
+    }
+    let told: Vec<bool> =
+        server.requests().iter().map(|text| text.to_lowercase().contains("content-length: 0")).collect();
+    assert_eq!(told, [true, false]);
+}

@@ -1,4 +1,4 @@
-//! JSON as this vendor treats it: numbers stay the text they were sent as, so that no amount passes through a binary
+//! JSON as the simulated ERPs treat it: numbers stay the text they were sent as, so that no amount passes through a binary
 //! float, and rows keep members that nobody knows.
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! Decimal amounts as integers of a hundred-thousandth, the vendor's own precision. No float anywhere.
+//! Decimal amounts as integers of a hundred-thousandth, as precise as the simulated ERPs keep them. No float anywhere.
 
 use std::fmt;
 use std::iter::Sum;
@@ -17,7 +17,7 @@ impl Amount {
     pub(super) const ZERO: Self = Self(0);
     pub(super) const ONE: Self = Self(ONE);
 
-    /// From decimal text; more digits than the vendor keeps must be zeros.
+    /// From decimal text; more digits than are kept must be zeros.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (negative, text) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
