@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use spend::ids::{CompanyId, ConnectionId, FlowId};
 use spend::mapping::{DocumentKind, MappingRules};
+use spend::mirror::{MirrorRules, ReferenceSet};
 use spend::plan::Stage;
 use std::collections::BTreeMap;
 
@@ -26,6 +27,9 @@ pub struct Config {
     /// Flows between them.
     #[serde(default, rename = "flow", skip_serializing_if = "Vec::is_empty")]
     pub flows: Vec<FlowConfig>,
+    /// Reference flows: sets of reference data that are mirrored from an ERP into a spend system.
+    #[serde(default, rename = "reference", skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<ReferenceConfig>,
 }
 
 /// Where and how much is logged.
@@ -135,6 +139,38 @@ pub struct FlowConfig {
     pub mapping: MappingRules,
 }
 
+/// One reference flow: a set of reference data, mirrored from an ERP into a spend system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReferenceConfig {
+    /// Name, unique among all flows: lower-case letters, digits and `-`.
+    pub id: FlowId,
+    /// Connection of the ERP that the set is read from.
+    pub from: ConnectionId,
+    /// Connection of the spend system that it is written to. Where it goes there is said by that connection's settings.
+    pub to: ConnectionId,
+    /// Company in the ERP.
+    pub company: CompanyId,
+    /// `vendors`, `accounts`, `employees`, `cost-centres` or `projects`.
+    pub set: ReferenceSet,
+    /// Five cron fields or `@hourly`, `@daily`, ...; `None` = by hand only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// IANA time zone of the schedule. Default: UTC.
+    #[serde(default = "default_zone")]
+    pub timezone: String,
+    /// Most changes of one run without a person's consent. Default: 1000.
+    #[serde(default = "default_max_changes")]
+    pub max_changes: u32,
+    /// Most of the active entries that one run may disable without a person's consent, in percent, rounded up to a
+    /// whole entry. Default: 10.
+    #[serde(default = "default_max_disable")]
+    pub max_disable_percent: u8,
+    /// What is taken from the ERP, and how it is compared.
+    #[serde(default)]
+    pub options: MirrorRules,
+}
+
 /// How a flow reads, retries and settles. Times are seconds unless the name says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -163,6 +199,11 @@ pub struct FlowPolicy {
     pub reference_max_age: u32,
     /// How often records that were posted and marked are read again to see whether they changed. Default: 21600.
     pub change_check: u32,
+    /// Reference flows that must have ended well before new records are booked; what is under way is settled meanwhile.
+    /// Default: none.
+    pub wait_for: Vec<FlowId>,
+    /// How long ago that may be at most. Default: 86400.
+    pub wait_max_age: u32,
 }
 
 impl Default for FlowPolicy {
@@ -179,12 +220,22 @@ impl Default for FlowPolicy {
             backoff_max: 1800,
             reference_max_age: 900,
             change_check: 21_600,
+            wait_for: Vec::new(),
+            wait_max_age: 86_400,
         }
     }
 }
 
 fn default_prefix() -> String {
     "EXP".to_owned()
+}
+
+const fn default_max_changes() -> u32 {
+    1000
+}
+
+const fn default_max_disable() -> u8 {
+    10
 }
 
 fn default_zone() -> String {

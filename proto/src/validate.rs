@@ -5,6 +5,7 @@
 mod connections;
 mod flows;
 mod mapping;
+mod references;
 
 use crate::config::{Config, FlowPolicy, GuardRails, LogSettings, NetworkSettings};
 use crate::finding::ConfigFinding;
@@ -12,6 +13,7 @@ use crate::schedule::Schedule;
 use spend::Date;
 use spend::ids::{CompanyId, ConnectionId, FlowId};
 use spend::mapping::{DocumentKind, MappingRules};
+use spend::mirror::{MirrorCeiling, MirrorRules, ReferenceSet};
 use spend::money::{Currency, Money};
 use spend::plan::Stage;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +34,8 @@ pub struct ValidConfig {
     pub connections: Vec<ValidConnection>,
     /// Flows, in the order of the file.
     pub flows: Vec<ValidFlow>,
+    /// Reference flows, in the order of the file.
+    pub references: Vec<ValidReference>,
 }
 
 impl ValidConfig {
@@ -43,6 +47,16 @@ impl ValidConfig {
     /// One flow.
     pub fn flow(&self, id: &FlowId) -> Option<&ValidFlow> {
         self.flows.iter().find(|flow| flow.id == *id)
+    }
+
+    /// One reference flow.
+    pub fn reference(&self, id: &FlowId) -> Option<&ValidReference> {
+        self.references.iter().find(|flow| flow.id == *id)
+    }
+
+    /// The names of all flows, reference flows first, because booking needs what they bring.
+    pub fn flow_ids(&self) -> impl Iterator<Item = &FlowId> + Clone {
+        self.references.iter().map(|flow| &flow.id).chain(self.flows.iter().map(|flow| &flow.id))
     }
 }
 
@@ -125,6 +139,30 @@ pub struct ValidFlow {
     pub mapping: MappingRules,
 }
 
+/// One reference flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ValidReference {
+    /// Name.
+    pub id: FlowId,
+    /// Connection of the ERP.
+    pub from: ConnectionId,
+    /// Connection of the spend system.
+    pub to: ConnectionId,
+    /// Company in the ERP.
+    pub company: CompanyId,
+    /// What is mirrored.
+    pub set: ReferenceSet,
+    /// When it runs by itself; `None` = by hand only.
+    pub schedule: Option<Schedule>,
+    /// Time zone of the schedule.
+    pub zone: chrono_tz::Tz,
+    /// How much one run may change without a person.
+    pub ceiling: MirrorCeiling,
+    /// What is taken and how it is compared; every pattern readable.
+    pub rules: MirrorRules,
+}
+
 /// Checks a configuration. `known_kinds` are the vendors of this build.
 ///
 /// # Errors
@@ -154,12 +192,22 @@ pub fn validate(config: &Config, known_kinds: &[&str]) -> Result<ValidConfig, Ve
         .map(|(index, raw)| flows::valid(&mut check, &format!("flow[{index}]"), raw, config))
         .collect();
     flows::apart(&mut check, &config.flows);
+    let references: Vec<_> = config
+        .references
+        .iter()
+        .enumerate()
+        .map(|(index, raw)| references::valid(&mut check, &format!("reference[{index}]"), raw, config))
+        .collect();
+    references::apart(&mut check, config);
 
     let connections: Option<Vec<_>> = connections.into_iter().collect();
     let flows: Option<Vec<_>> = flows.into_iter().collect();
-    match (log, guard_rails, connections, flows) {
-        (Some(log), Some(guard_rails), Some(connections), Some(flows)) if check.findings.is_empty() => {
-            Ok(ValidConfig { log, guard_rails, connections, flows })
+    let references: Option<Vec<_>> = references.into_iter().collect();
+    match (log, guard_rails, connections, flows, references) {
+        (Some(log), Some(guard_rails), Some(connections), Some(flows), Some(references))
+            if check.findings.is_empty() =>
+        {
+            Ok(ValidConfig { log, guard_rails, connections, flows, references })
         }
         _ => Err(check.findings),
     }

@@ -14,6 +14,10 @@ mod flow;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod routes;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod supervision;

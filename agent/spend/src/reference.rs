@@ -84,6 +84,9 @@ pub struct Employee {
     pub active: bool,
     /// The vendor through which this employee's expenses are paid.
     pub expense_vendor: Option<VendorCode>,
+    /// E-mail address of the person who approves for this employee, where the ERP knows one.
+    #[serde(default)]
+    pub manager: Option<String>,
 }
 
 /// A project.

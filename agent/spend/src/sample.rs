@@ -123,6 +123,7 @@ pub(crate) fn reference() -> ReferenceData {
         name: number.to_owned(),
         active: true,
         expense_vendor: vendor.map(VendorCode::from),
+        manager: None,
     };
     let project = |active| Project { description: "Plant".to_owned(), active, effective: open };
     let period = |number: u32, start: &str, end: &str, closed| Period {

@@ -94,7 +94,16 @@ impl Context {
         })
     }
 
-    /// One flow of the configuration.
+    /// The name of a flow of the configuration that books, or of a reference flow.
+    ///
+    /// # Errors
+    /// When there is none of that name, with the nearest one.
+    pub fn any_flow(&self, config: &ValidConfig, name: &str) -> Result<FlowId> {
+        let found = config.flow_ids().find(|id| id.as_str() == name).cloned();
+        found.ok_or_else(|| self.unknown("flow", name, config.flow_ids().map(FlowId::as_str)))
+    }
+
+    /// One flow of the configuration that books.
     ///
     /// # Errors
     /// When there is none of that name, with the nearest one.

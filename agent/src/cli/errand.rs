@@ -164,6 +164,8 @@ pub fn refused<T>(obeyed: Obeyed) -> Result<T> {
         | Obeyed::Ran { .. }
         | Obeyed::Previewed { .. }
         | Obeyed::Changed { .. }
+        | Obeyed::PreviewedReference { .. }
+        | Obeyed::ChangedReference { .. }
         | Obeyed::Proved { .. }
         | Obeyed::Probed { .. }
         | Obeyed::Decided { .. } => {

@@ -15,6 +15,7 @@ pub mod errand;
 pub mod explain;
 pub mod flows;
 pub mod merchants;
+pub mod mirror;
 pub mod output;
 pub mod preview;
 pub mod proof;

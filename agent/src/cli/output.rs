@@ -4,6 +4,7 @@ use super::{Exit, Format, Global, Usage};
 use crate::config::ConfigError;
 use crate::flows::RunReport;
 use crate::runtime::agent::Agent;
+use crate::store::MirrorCounts;
 use crate::vendors::Verdict;
 use anyhow::Result;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, LineStyle, Table, presets};
@@ -150,6 +151,11 @@ pub fn reports(global: &Global, reports: &Reports) -> Result<()> {
 
 /// Prints what one run came to, for people.
 pub fn report_lines(flow: &FlowId, report: &RunReport) {
+    if let Some(counts) = &report.mirrored {
+        line(format!("{flow}: {}", mirrored(counts)));
+        report.errors.iter().for_each(|error| line(format!("  trouble: {error}")));
+        return;
+    }
     line(format!(
         "{flow}: {} read, {} new; {} posted, {} found in the ERP, {} acknowledged, {} held",
         report.read, report.new, report.posted, report.adopted, report.acknowledged, report.held
@@ -175,6 +181,21 @@ pub fn report_lines(flow: &FlowId, report: &RunReport) {
     for error in &report.errors {
         line(format!("  trouble: {error}"));
     }
+}
+
+/// What a reference flow did, in one line.
+pub fn mirrored(counts: &MirrorCounts) -> String {
+    let mut words = format!(
+        "{} wanted; {} added, {} changed, {} disabled, {} untouched",
+        counts.wanted, counts.added, counts.changed, counts.disabled, counts.untouched
+    );
+    if counts.failed > 0 {
+        words.push_str(&format!(", {} failed", counts.failed));
+    }
+    if counts.waiting > 0 {
+        words.push_str(&format!(", {} wait for consent", counts.waiting));
+    }
+    words
 }
 
 /// Prints an error with its causes and says how the process ends.
@@ -227,7 +248,7 @@ pub struct Progress {
 impl Progress {
     /// Follows the run of a flow.
     pub fn begin(global: &Global, agent: &Rc<Agent>, flow: &FlowId) -> Self {
-        let watched = agent.flow(flow).map(|handle| handle.progress());
+        let watched = agent.progress(flow);
         let (Some(mut progress), Format::Text, true) =
             (watched, global.output, std::io::stderr().is_terminal())
         else {
@@ -239,13 +260,16 @@ impl Progress {
         let task = actix_rt::spawn(async move {
             loop {
                 let now = progress.borrow_and_update().clone();
-                shown.set_message(format!(
-                    "{flow}: {} read, {} posted, {} acknowledged, {} held",
-                    now.read,
-                    now.posted + now.adopted,
-                    now.acknowledged,
-                    now.held
-                ));
+                shown.set_message(match &now.mirrored {
+                    Some(counts) => format!("{flow}: {}", mirrored(counts)),
+                    None => format!(
+                        "{flow}: {} read, {} posted, {} acknowledged, {} held",
+                        now.read,
+                        now.posted + now.adopted,
+                        now.acknowledged,
+                        now.held
+                    ),
+                });
                 if progress.changed().await.is_err() {
                     return;
                 }

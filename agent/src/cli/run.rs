@@ -55,7 +55,7 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<Exit> {
     let context = Context::new(global)?;
     let config = context.config()?;
     for flow in &args.flow {
-        context.flow(&config, flow)?;
+        context.any_flow(&config, flow)?;
     }
     let store = context.open_alone()?;
     let logs = context.logs();
@@ -89,7 +89,7 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<Exit> {
 }
 
 fn wanted(config: &ValidConfig, args: &RunArgs) -> Vec<FlowId> {
-    let all = config.flows.iter().map(|flow| flow.id.clone());
+    let all = config.flow_ids().cloned();
     all.filter(|id| args.flow.is_empty() || args.flow.iter().any(|wanted| wanted == id.as_str())).collect()
 }
 
@@ -201,8 +201,8 @@ async fn obey(agent: Rc<Agent>, scheduler: SchedulerHandle, taken: Taken) {
         Err(why) => Obeyed::Refused { why },
     };
     // A decision can make a posting due.
-    for flow in agent.flows() {
-        scheduler.wake_at(flow.id(), agent.store().next_due(flow.id()).ok().flatten());
+    for flow in agent.flow_ids() {
+        scheduler.wake_at(flow, agent.next_due(flow));
     }
     if let Err(error) = taken.answer(agent.home(), &obeyed) {
         tracing::warn!(%error, "an order cannot be answered");

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::{Exit, Format, Global, output};
+use crate::flows::reference_flow;
 use crate::runtime::agent::Pause;
 use crate::runtime::status::{self, AgentStatus};
 use crate::runtime::supervisor::{ActorStatus, RunState};
@@ -50,7 +51,10 @@ struct FlowOverview {
     paused: bool,
     last_run: Option<RunRecord>,
     next_run: Option<Timestamp>,
-    /// When an open posting is looked at again.
+    /// Of a reference flow: when both sides were equal last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fresh_at: Option<Timestamp>,
+    /// When an open posting is looked at again, or a reference flow tries again.
     next_due: Option<Timestamp>,
 }
 
@@ -102,18 +106,23 @@ fn flows(
     let counts = store.counts()?;
     let configured = context.config().ok();
     let mut ids: BTreeSet<FlowId> = counts.keys().map(|(flow, _)| flow.clone()).collect();
-    ids.extend(configured.iter().flat_map(|config| config.flows.iter().map(|flow| flow.id.clone())));
+    ids.extend(configured.iter().flat_map(|config| config.flow_ids().cloned()));
     let mut flows = BTreeMap::new();
     for id in ids {
         let pause: Option<Pause> = store.get(StateTable::Flow, &format!("{id}/pause"))?;
-        let schedule = configured.as_ref().and_then(|config| config.flow(&id)?.schedule.clone());
+        let schedule = configured.as_ref().and_then(|config| match config.reference(&id) {
+            Some(reference) => reference.schedule.clone(),
+            None => config.flow(&id)?.schedule.clone(),
+        });
+        let mirrors = configured.as_ref().is_some_and(|config| config.reference(&id).is_some());
         let said = agent.and_then(|agent| agent.flows.get(&id)?.next_run);
         let one = FlowOverview {
             counts: counts.iter().filter(|((flow, _), _)| *flow == id).map(|((_, s), n)| (*s, *n)).collect(),
             paused: pause.is_some_and(|pause| pause.paused),
             last_run: store.runs(Some(&id), 1)?.into_iter().next(),
             next_run: said.or_else(|| schedule.and_then(|s| s.next_after(context.clock.now()))),
-            next_due: store.next_due(&id)?,
+            next_due: if mirrors { reference_flow::next_due(store, &id)? } else { store.next_due(&id)? },
+            fresh_at: if mirrors { reference_flow::fresh_at(store, &id)? } else { None },
         };
         flows.insert(id, one);
     }
@@ -215,7 +224,11 @@ fn print_flows(overview: &Overview) {
             && overview.agent.as_ref().and_then(|agent| agent.flows.get(id)).is_some_and(|flow| flow.running);
         table.add_row([
             output::cell(id.as_str()),
-            output::cell(if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }),
+            output::cell(match (counts.is_empty(), flow.fresh_at) {
+                (false, _) => counts.join(", "),
+                (true, Some(at)) => format!("equal at {}", output::moment(at)),
+                (true, None) => "none".to_owned(),
+            }),
             output::cell(flow.last_run.as_ref().map_or("never".to_owned(), |run| output::moment(run.ended))),
             output::cell(flow.last_run.as_ref().map(result).unwrap_or_default()),
             output::cell(next(flow, running, overview.process)),
@@ -230,8 +243,12 @@ fn print_flows(overview: &Overview) {
 
 fn result(run: &RunRecord) -> String {
     let report = &run.report;
-    let mut words =
-        format!("{} read, {} posted, {} held", report.read, report.posted + report.adopted, report.held);
+    let mut words = match &report.mirrored {
+        Some(counts) => output::mirrored(counts),
+        None => {
+            format!("{} read, {} posted, {} held", report.read, report.posted + report.adopted, report.held)
+        }
+    };
     if let Some(first) = report.errors.first() {
         words.push_str(&format!("; {}", output::short(first, 80)));
     }

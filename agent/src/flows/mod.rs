@@ -12,7 +12,8 @@
 //! - [`preview`]: the same plan as a run, shown and not applied;
 //! - [`proof`]: the statement in which source, posting log and ERP agree;
 //! - `sweep`: the wide look for records that wait, once a day;
-//! - [`replay`]: what a person may do to a held posting.
+//! - [`replay`]: what a person may do to a held posting;
+//! - [`reference_flow`]: a set of reference data, mirrored from the ERP into the spend system.
 
 pub mod intake;
 mod limits;
@@ -21,6 +22,7 @@ mod mirror;
 mod posting;
 pub mod preview;
 pub mod proof;
+pub mod reference_flow;
 pub mod replay;
 pub mod settings;
 pub mod spend_flow;
@@ -30,5 +32,6 @@ mod sweep;
 mod tests;
 
 pub use crate::store::RunReport;
+pub use reference_flow::{ReferenceFlow, ReferenceSettings};
 pub use settings::FlowSettings;
 pub use spend_flow::{RunError, SpendFlow};

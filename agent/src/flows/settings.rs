@@ -34,6 +34,10 @@ pub struct FlowSettings {
     pub reference_max_age: TimeDelta,
     /// How often marked records are read again to detect changes after posting.
     pub change_check: TimeDelta,
+    /// Reference flows that must have ended well before new records are booked.
+    pub wait_for: Vec<FlowId>,
+    /// How long ago that may be at most.
+    pub wait_max_age: TimeDelta,
     /// Mapping rules.
     pub rules: MappingRules,
     /// Local limits.
@@ -58,6 +62,8 @@ impl FlowSettings {
             posting: posting_policy(&flow.policy),
             reference_max_age: TimeDelta::seconds(flow.policy.reference_max_age.into()),
             change_check: TimeDelta::seconds(flow.policy.change_check.into()),
+            wait_for: flow.policy.wait_for.clone(),
+            wait_max_age: TimeDelta::seconds(flow.policy.wait_max_age.into()),
             rules: flow.mapping.clone(),
             guard: guard_limits(rails),
         }

@@ -3,11 +3,13 @@
 
 use super::intake::{Intake, change_window, ready_window};
 use super::preview::Agreed;
+use super::reference_flow;
 use super::settings::FlowSettings;
 use crate::clock::Clock;
 use crate::store::{AuditDraft, AuditKind, Batch, RunRecord, RunReport, StateTable, Store, StoreError};
 use crate::vendors::http::CallContext;
 use crate::vendors::{ErpTarget, SourceWindow, SpendSource};
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use spend::finding::Finding;
@@ -19,6 +21,9 @@ use spend::watermark::Watermark;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
+
+/// How often a flow that waits for reference data looks whether it is there.
+const LOOK_FOR_REFERENCE: TimeDelta = TimeDelta::seconds(300);
 
 /// What ends a run early. Failures of vendors do not: they are counted in the report and retried by due time.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +77,8 @@ pub(super) struct Session {
     pub(super) late: Batch,
     /// What is worth noting of plans that were just made; it goes into their audit entries.
     pub(super) notes: BTreeMap<PostingKey, Vec<Finding>>,
+    /// When the run asks for another one, beside what its postings ask for.
+    look_again: Option<Timestamp>,
 }
 
 /// When marked records were last read again.
@@ -165,6 +172,7 @@ impl SpendFlow {
             spent: Spent::default(),
             late: Batch::new(),
             notes: BTreeMap::new(),
+            look_again: None,
         }
     }
 
@@ -185,6 +193,9 @@ impl SpendFlow {
     }
 
     async fn take_in_everything(&self, session: &mut Session) -> Result<(), RunError> {
+        if self.waits_for_reference(session)? {
+            return Ok(());
+        }
         let Some(reference) = self.reference(session).await? else {
             return Ok(());
         };
@@ -262,6 +273,26 @@ impl SpendFlow {
         Ok(())
     }
 
+    /// Whether new records wait because a reference flow has not ended well recently enough. What is under way is
+    /// settled all the same.
+    fn waits_for_reference(&self, session: &mut Session) -> Result<bool, RunError> {
+        let now = self.clock.now();
+        for flow in &self.settings.wait_for {
+            let fresh_at = reference_flow::fresh_at(&self.store, flow)?;
+            if fresh_at.is_some_and(|at| at <= now && now - at <= self.settings.wait_max_age) {
+                continue;
+            }
+            let last =
+                fresh_at.map_or("never ended well".to_owned(), |at| format!("last ended well at {at}"));
+            session.report.errors.push(format!(
+                "nothing new is booked: reference flow `{flow}` {last}; see `purser flows preview {flow}`"
+            ));
+            session.look_again = Some(now + LOOK_FOR_REFERENCE);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
     fn watermark(&self) -> Result<Option<Watermark>, RunError> {
         Ok(self.store.get(StateTable::Watermark, self.settings.flow().as_str())?)
     }
@@ -287,7 +318,8 @@ impl SpendFlow {
 
     async fn record(&self, session: &mut Session, started: Timestamp) -> Result<(), RunError> {
         self.commit_late(session).await?;
-        session.report.next_due = self.store.next_due(self.settings.flow())?;
+        let postings_due = self.store.next_due(self.settings.flow())?;
+        session.report.next_due = [postings_due, session.look_again].into_iter().flatten().min();
         self.count_open(session)?;
         self.show(session);
         let record = RunRecord {

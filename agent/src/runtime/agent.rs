@@ -3,23 +3,24 @@
 use super::alarm::CredentialAlarm;
 use super::audit_log::AuditLog;
 use super::commands::{Obeyed, Order};
-use super::connection::{ConnectionErp, ConnectionHandle, ConnectionSource};
-use super::flow::FlowHandle;
+use super::connection::{ConnectionErp, ConnectionHandle, ConnectionReference, ConnectionSource};
+use super::flow::{FlowHandle, ReferenceHandle};
 use super::scheduler::{Jitter, RunNow, ScheduleMemory, Scheduler, SchedulerHandle, Trigger};
 use super::status::{AgentStatus, FlowStatus};
-use super::supervisor::{Lease, Policy, supervise};
+use super::supervisor::{ActorStatus, Lease, Policy, supervise};
 use super::words;
 use super::worker::Worker;
 use crate::clock::Clock;
 use crate::flows::preview::Agreed;
+use crate::flows::reference_flow::{self, Agreement, MirrorEnded};
 use crate::flows::replay::Decision;
-use crate::flows::{FlowSettings, RunReport, SpendFlow};
+use crate::flows::{FlowSettings, ReferenceFlow, ReferenceSettings, RunReport, SpendFlow};
 use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError, dir_of};
 use crate::vendors::http::Paces;
 use crate::vendors::registry::{self, Connection, Shared};
 use crate::vendors::{StoreKeeper, StoreNotes};
 use chrono::TimeDelta;
-use purser_proto::validate::{ValidConfig, ValidConnection, ValidFlow};
+use purser_proto::validate::{ValidConfig, ValidConnection, ValidFlow, ValidReference};
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use spend::ids::{CompanyId, ConnectionId, FlowId};
@@ -63,6 +64,7 @@ pub struct Agent {
     started: Timestamp,
     connections: BTreeMap<ConnectionId, ConnectionHandle>,
     flows: BTreeMap<FlowId, FlowHandle>,
+    references: BTreeMap<FlowId, ReferenceHandle>,
     stop: watch::Sender<bool>,
 }
 
@@ -98,18 +100,47 @@ impl Agent {
             .iter()
             .map(|config| (config.id.clone(), start_flow(config, &connections, &parts, stopping.clone())))
             .collect();
+        let references = parts
+            .config
+            .references
+            .iter()
+            .map(|config| {
+                (config.id.clone(), start_reference(config, &connections, &parts, stopping.clone()))
+            })
+            .collect();
         let started = parts.clock.now();
-        Self { parts, started, connections, flows, stop }
+        Self { parts, started, connections, flows, references, stop }
     }
 
-    /// One flow.
+    /// One flow that books.
     pub fn flow(&self, id: &FlowId) -> Option<&FlowHandle> {
         self.flows.get(id)
     }
 
-    /// All flows.
-    pub fn flows(&self) -> impl Iterator<Item = &FlowHandle> {
-        self.flows.values()
+    /// One reference flow.
+    pub fn reference(&self, id: &FlowId) -> Option<&ReferenceHandle> {
+        self.references.get(id)
+    }
+
+    /// The names of all flows, of both kinds.
+    pub fn flow_ids(&self) -> impl Iterator<Item = &FlowId> {
+        self.references.keys().chain(self.flows.keys())
+    }
+
+    /// Counters of a flow's run under way as they change.
+    pub fn progress(&self, id: &FlowId) -> Option<watch::Receiver<RunReport>> {
+        let booking = self.flows.get(id).map(FlowHandle::progress);
+        booking.or_else(|| self.references.get(id).map(ReferenceHandle::progress))
+    }
+
+    /// When something of a flow is due that its schedule does not say.
+    pub fn next_due(&self, id: &FlowId) -> Option<Timestamp> {
+        let due = if self.references.contains_key(id) {
+            reference_flow::next_due(&self.parts.store, id)
+        } else {
+            self.parts.store.next_due(id)
+        };
+        due.ok().flatten()
     }
 
     /// One connection.
@@ -164,9 +195,25 @@ impl Agent {
         trigger: &str,
         agreed: Option<Agreed>,
     ) -> Result<RunReport, String> {
-        let flow = self.flow(id).ok_or_else(|| format!("there is no flow `{id}` in the configuration"))?;
+        self.may_run(id)?;
+        if let Some(reference) = self.references.get(id) {
+            return match reference.run(trigger, Agreement::default()).await? {
+                MirrorEnded::Ran(report) => Ok(report),
+                MirrorEnded::Changed(_) => {
+                    Err(format!("flow `{id}`: nothing was agreed to, and yet it differs"))
+                }
+            };
+        }
+        match self.flow(id) {
+            Some(flow) => flow.run(trigger, agreed).await,
+            None => Err(format!("there is no flow `{id}` in the configuration")),
+        }
+    }
+
+    /// A paused flow does not run.
+    pub(super) fn may_run(&self, id: &FlowId) -> Result<(), String> {
         match self.is_paused(id) {
-            Ok(false) => flow.run(trigger, agreed).await,
+            Ok(false) => Ok(()),
             Ok(true) => Err(format!("flow `{id}` is paused; continue it with `purser flows resume {id}`")),
             Err(error) => Err(format!("flow `{id}`: the posting log cannot be read: {error}")),
         }
@@ -175,7 +222,7 @@ impl Agent {
     /// Does what the command line ordered.
     pub async fn obey(&self, order: Order) -> Obeyed {
         match order {
-            Order::Run { flow, expect } => self.run_as_agreed(&flow, expect.as_deref()).await,
+            Order::Run { flow, expect, consent } => self.run_as_agreed(&flow, expect, consent).await,
             Order::Preview { flow } => self.preview(&flow).await,
             Order::Proof { flow, from, to } => self.proof(&flow, from, to).await,
             Order::Probe { connection } => self.probe(&connection).await,
@@ -201,7 +248,7 @@ impl Agent {
     }
 
     async fn pause(&self, flow: &FlowId, paused: bool, decision: Decision) -> Obeyed {
-        if !self.flows.contains_key(flow) {
+        if !self.flows.contains_key(flow) && !self.references.contains_key(flow) {
             return no_flow(flow);
         }
         let at = self.parts.clock.now();
@@ -226,7 +273,8 @@ impl Agent {
     fn revive(&self, name: &str) -> Obeyed {
         let connection = self.connections.get(&ConnectionId::new(name)).map(|c| c.actor().restart());
         let flow = self.flows.get(&FlowId::new(name)).map(|f| f.actor().restart());
-        match connection.or(flow) {
+        let reference = self.references.get(&FlowId::new(name)).map(|f| f.actor().restart());
+        match connection.or(flow).or(reference) {
             Some(()) => Obeyed::Done,
             None => Obeyed::Refused { why: format!("there is neither a connection nor a flow `{name}`") },
         }
@@ -257,11 +305,12 @@ impl Agent {
             }
         };
         let (scheduler, control) = Scheduler::new(self.parts.clock.clone(), jitter, memory, fire);
-        control
-            .set_flows(self.parts.config.flows.iter().map(|flow| (flow.id.clone(), flow.schedule.clone())));
-        for flow in self.flows.keys() {
+        let booking = self.parts.config.flows.iter().map(|flow| (flow.id.clone(), flow.schedule.clone()));
+        let references = self.parts.config.references.iter();
+        control.set_flows(booking.chain(references.map(|flow| (flow.id.clone(), flow.schedule.clone()))));
+        for flow in self.flow_ids() {
             // What a dead process left open is due at once.
-            control.wake_at(flow, self.parts.store.next_due(flow).ok().flatten());
+            control.wake_at(flow, self.next_due(flow));
         }
         let _ = handle.set(control.clone());
         actix_rt::spawn(scheduler.run());
@@ -280,18 +329,29 @@ impl Agent {
             flows: self
                 .flows
                 .iter()
-                .map(|(id, flow)| {
-                    let status = FlowStatus {
-                        actor: flow.actor().status(),
-                        running: flow.is_running(),
-                        paused: self.is_paused(id).unwrap_or(false),
-                        next_run: next_run.get(id).copied(),
-                        last: flow.last_report(),
-                    };
-                    (id.clone(), status)
+                .map(|(id, flow)| (id, flow.actor().status(), flow.is_running(), flow.last_report()))
+                .chain(
+                    self.references
+                        .iter()
+                        .map(|(id, flow)| (id, flow.actor().status(), flow.is_running(), flow.last_report())),
+                )
+                .map(|(id, actor, running, last)| {
+                    (id.clone(), self.flow_status(id, actor, running, last, next_run))
                 })
                 .collect(),
         }
+    }
+
+    fn flow_status(
+        &self,
+        id: &FlowId,
+        actor: ActorStatus,
+        running: bool,
+        last: Option<RunReport>,
+        next_run: &BTreeMap<FlowId, Timestamp>,
+    ) -> FlowStatus {
+        let paused = self.is_paused(id).unwrap_or(false);
+        FlowStatus { actor, running, paused, next_run: next_run.get(id).copied(), last }
     }
 
     /// Ends gracefully: nothing new is begun, what is in flight gets [`STOP_WITHIN`], claims that were not sent are
@@ -299,7 +359,9 @@ impl Agent {
     pub async fn stop(&self) {
         self.stop.send_replace(true);
         let quiet = async {
-            while self.flows.values().any(FlowHandle::is_running) {
+            while self.flows.values().any(FlowHandle::is_running)
+                || self.references.values().any(ReferenceHandle::is_running)
+            {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -307,6 +369,9 @@ impl Agent {
             tracing::warn!("work in flight did not end in time; it is settled by look-up at the next start");
         }
         for flow in self.flows.values() {
+            flow.actor().stop();
+        }
+        for flow in self.references.values() {
             flow.actor().stop();
         }
         for connection in self.connections.values() {
@@ -377,10 +442,11 @@ fn longest_delay(config: &ValidConfig, connection: &ConnectionId) -> TimeDelta {
     longest.map_or(PostingPolicy::default().backoff_max, |seconds| TimeDelta::seconds(seconds.into()))
 }
 
-/// Companies that flows post to through a connection.
+/// Companies that flows post to or read reference data from through a connection.
 fn companies_of(config: &ValidConfig, connection: &ConnectionId) -> Vec<CompanyId> {
-    let companies: BTreeSet<&CompanyId> =
-        config.flows.iter().filter(|flow| flow.target == *connection).map(|flow| &flow.company).collect();
+    let booked = config.flows.iter().filter(|flow| flow.target == *connection).map(|flow| &flow.company);
+    let read = config.references.iter().filter(|flow| flow.from == *connection).map(|flow| &flow.company);
+    let companies: BTreeSet<&CompanyId> = booked.chain(read).collect();
     companies.into_iter().cloned().collect()
 }
 
@@ -464,6 +530,33 @@ fn build_flow(
         progress,
     )
     .while_current(move || lease.is_current())
+}
+
+fn start_reference(
+    config: &ValidReference,
+    connections: &BTreeMap<ConnectionId, ConnectionHandle>,
+    parts: &Parts,
+    stopping: watch::Receiver<bool>,
+) -> ReferenceHandle {
+    let settings = ReferenceSettings::new(config);
+    let from = connections.get(&config.from).cloned();
+    let to = connections.get(&config.to).cloned();
+    let (store, clock, policy) = (parts.store.clone(), parts.clock.clone(), parts.policy.clone());
+    ReferenceHandle::start(config.id.clone(), policy, parts.clock.clone(), move |progress, lease| {
+        // Proven by validation: a flow refers to connections that exist.
+        let from = from.clone().expect("the configuration names an existing ERP");
+        let to = to.clone().expect("the configuration names an existing spend system");
+        ReferenceFlow::new(
+            settings.clone(),
+            store.clone(),
+            Arc::new(ConnectionErp::new(from, Arc::new(|_| false))),
+            Arc::new(ConnectionReference(to)),
+            clock.clone(),
+            stopping.clone(),
+            progress,
+            move || lease.is_current(),
+        )
+    })
 }
 
 type UniqueRule = Arc<dyn Fn(&spend::plan::PostingPlan) -> bool + Send + Sync>;

@@ -6,6 +6,7 @@
 use crate::flows::RunReport;
 use crate::flows::preview::Preview;
 use crate::flows::proof::Proof;
+use crate::flows::reference_flow::MirrorPreview;
 use crate::flows::replay::{Decided, Decision};
 use crate::service::private_files;
 use crate::store::key;
@@ -28,6 +29,9 @@ pub enum Order {
         /// Hash of the preview that was agreed to; the run is refused when a preview made now has another one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expect: Option<String>,
+        /// A person's consent to changes of reference data beyond the ceilings.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        consent: Option<Decision>,
     },
     /// Show what a run would do.
     Preview {
@@ -143,6 +147,16 @@ pub enum Obeyed {
     Changed {
         /// What it would do.
         preview: Preview,
+    },
+    /// What a run of a reference flow would do.
+    PreviewedReference {
+        /// Entry by entry.
+        preview: Box<MirrorPreview>,
+    },
+    /// Not run: a run of a reference flow would do something else than what was agreed to.
+    ChangedReference {
+        /// What it would do.
+        preview: Box<MirrorPreview>,
     },
     /// The proof.
     Proved {

@@ -1,5 +1,5 @@
 //! The actor of one connection. It owns the vendor's client, built inside its own arbiter; flows reach it through
-//! [`ConnectionSource`] and [`ConnectionErp`], which look like the vendor traits and send a message.
+//! [`ConnectionSource`], [`ConnectionErp`] and [`ConnectionReference`], which look like the vendor traits and send a message.
 
 use super::alarm::{Alarm, CredentialAlarm};
 use super::supervisor::{CallError, Handle, RunState};
@@ -7,12 +7,14 @@ use super::worker::{Work, Worker};
 use crate::vendors::http::CallContext;
 use crate::vendors::registry::Connection;
 use crate::vendors::{
-    Claimed, ErpDocument, ErpTarget, Probe, ProbeResult, SourcePage, SourceWindow, SpendSource, Verdict,
+    ChangeOutcome, Claimed, ErpDocument, ErpTarget, Probe, ProbeResult, ReferenceTarget, SourcePage,
+    SourceWindow, SpendSource, Verdict,
 };
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use spend::Date;
 use spend::ids::{CompanyId, ConnectionId, SourceId};
+use spend::mirror::{MirrorChange, MirrorEntry, ReferenceSet};
 use spend::plan::PostingPlan;
 use spend::posting::{ErpReceipt, Failure, FailureClass, LookUp};
 use spend::reference::ReferenceData;
@@ -216,6 +218,60 @@ impl ErpTarget for ConnectionErp {
 
 fn erp(connection: &Arc<Connection>) -> Result<Arc<dyn ErpTarget>, Failure> {
     connection.roles.erp.clone().ok_or_else(|| no_role(connection, "ERP"))
+}
+
+/// A connection in the role of a spend system that takes reference data.
+pub struct ConnectionReference(pub ConnectionHandle);
+
+/// All sets: whether the vendor holds one is known only inside its actor, where the client is.
+const ALL_SETS: &[ReferenceSet] = &[
+    ReferenceSet::Vendors,
+    ReferenceSet::Accounts,
+    ReferenceSet::Employees,
+    ReferenceSet::CostCentres,
+    ReferenceSet::Projects,
+];
+
+#[async_trait]
+impl ReferenceTarget for ConnectionReference {
+    fn sets(&self) -> &'static [ReferenceSet] {
+        ALL_SETS
+    }
+
+    async fn read_set(&self, set: ReferenceSet) -> Result<Vec<MirrorEntry>, Failure> {
+        self.0
+            .ask(FailureClass::Unavailable, move |c| {
+                Box::pin(async move { reference(&c, set)?.read_set(set).await })
+            })
+            .await
+    }
+
+    async fn write_set(
+        &self,
+        set: ReferenceSet,
+        changes: &[MirrorChange],
+    ) -> Result<Vec<ChangeOutcome>, Failure> {
+        let changes = changes.to_vec();
+        self.0
+            .ask(FailureClass::InDoubt, move |c| {
+                Box::pin(async move { reference(&c, set)?.write_set(set, &changes).await })
+            })
+            .await
+    }
+}
+
+/// The role, provided that the vendor holds the set.
+fn reference(connection: &Arc<Connection>, set: ReferenceSet) -> Result<Arc<dyn ReferenceTarget>, Failure> {
+    let role = connection.roles.reference.clone();
+    let Some(role) = role else { return Err(no_role(connection, "system that takes reference data")) };
+    if role.sets().contains(&set) {
+        return Ok(role);
+    }
+    let held: Vec<&str> = role.sets().iter().map(|set| set.as_str()).collect();
+    Err(Failure::new(
+        FailureClass::Rejected { findings: Vec::new() },
+        format!("connection `{}` cannot take {}; it takes {}", connection.id, set.as_str(), held.join(", ")),
+    ))
 }
 
 #[async_trait]

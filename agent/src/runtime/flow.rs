@@ -1,4 +1,5 @@
-//! The actor of one flow: its runs and a person's decisions, one after the other.
+//! The actor of one flow: its runs and a person's decisions, one after the other. Flows that book and reference flows
+//! have the same kind of actor around them.
 
 use super::commands::Obeyed;
 use super::supervisor::{CallError, Handle, Lease, Policy, RunState, supervise};
@@ -6,8 +7,9 @@ use super::worker::{Work, Worker};
 use crate::clock::Clock;
 use crate::flows::preview::{Agreed, Preview};
 use crate::flows::proof::Proof;
+use crate::flows::reference_flow::{Agreement, MirrorEnded, MirrorPreview};
 use crate::flows::replay::Decision;
-use crate::flows::{RunError, RunReport, SpendFlow};
+use crate::flows::{ReferenceFlow, RunError, RunReport, SpendFlow};
 use spend::Date;
 use spend::ids::{FlowId, PostingKey, VendorCode};
 use spend::posting::{Failure, FailureClass};
@@ -27,11 +29,16 @@ const START_PATIENCE: Duration = Duration::from_secs(10);
 const THROTTLED_TRIES: u32 = 5;
 const THROTTLED_PATIENCE: Duration = Duration::from_secs(120);
 
-/// A flow's actor as the scheduler and the command line see it.
-#[derive(Clone)]
-pub struct FlowHandle {
+/// The actor of a flow that books, as the scheduler and the command line see it.
+pub type FlowHandle = FlowActor<SpendFlow>;
+
+/// The actor of a reference flow.
+pub type ReferenceHandle = FlowActor<ReferenceFlow>;
+
+/// The actor of a flow of the kind `S`.
+pub struct FlowActor<S: Send + Sync + 'static> {
     id: FlowId,
-    handle: Handle<Worker<SpendFlow>>,
+    handle: Handle<Worker<S>>,
     progress: watch::Receiver<RunReport>,
     running: Arc<AtomicUsize>,
     clock: Clock,
@@ -53,13 +60,13 @@ impl Drop for Running {
     }
 }
 
-impl FlowHandle {
+impl<S: Send + Sync + 'static> FlowActor<S> {
     /// Starts the supervised actor; `build` makes the flow afresh for each life.
     pub fn start(
         id: FlowId,
         policy: Policy,
         clock: Clock,
-        build: impl Fn(watch::Sender<RunReport>, Lease) -> SpendFlow + Send + Sync + 'static,
+        build: impl Fn(watch::Sender<RunReport>, Lease) -> S + Send + Sync + 'static,
     ) -> Self {
         let (sender, progress) = watch::channel(RunReport::default());
         let handle = supervise(
@@ -79,7 +86,7 @@ impl FlowHandle {
     }
 
     /// The supervised actor.
-    pub fn actor(&self) -> &Handle<Worker<SpendFlow>> {
+    pub fn actor(&self) -> &Handle<Worker<S>> {
         &self.handle
     }
 
@@ -96,33 +103,6 @@ impl FlowHandle {
     /// Counters of the run under way as they change.
     pub fn progress(&self) -> watch::Receiver<RunReport> {
         self.progress.clone()
-    }
-
-    /// Runs once; with `agreed` nothing else is booked.
-    ///
-    /// # Errors
-    /// Why the run ended early, in words.
-    pub async fn run(&self, trigger: &str, agreed: Option<Agreed>) -> Result<RunReport, String> {
-        let trigger = trigger.to_owned();
-        let ran =
-            self.ask(move |flow| Box::pin(async move { flow.run_only(&trigger, agreed).await })).await?;
-        ran.map_err(|error| format!("flow `{}`: {}", self.id, super::words(&error)))
-    }
-
-    /// Makes the proof for a period of approval dates.
-    ///
-    /// # Errors
-    /// Why there is none, in words.
-    pub async fn proof(&self, from: Date, to: Date) -> Result<Proof, String> {
-        self.patiently(|| self.ask(move |flow| Box::pin(async move { flow.proof(from, to).await }))).await
-    }
-
-    /// Previews a run.
-    ///
-    /// # Errors
-    /// Why there is none, in words.
-    pub async fn preview(&self) -> Result<Preview, String> {
-        self.patiently(|| self.ask(|flow| Box::pin(async move { flow.preview().await }))).await
     }
 
     /// Asks again when a vendor says that there were too many calls, as long as it says when: a person waits for the
@@ -148,6 +128,76 @@ impl FlowHandle {
             }
             tokio::time::sleep(wait).await;
         }
+    }
+
+    /// Has something done with the flow, in its turn.
+    ///
+    /// # Errors
+    /// When the actor is not running or died under the work.
+    pub async fn ask<T, F>(&self, job: F) -> Result<T, String>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<S>) -> futures_util::future::BoxFuture<'static, T> + Send + 'static,
+    {
+        let _running = Running::begin(&self.running);
+        let settled = self.handle.wait_for(|status| status.state != RunState::Starting);
+        let _ = tokio::time::timeout(START_PATIENCE, settled).await;
+        self.handle.call(Work::new(job), PATIENCE).await.map_err(|error| match error {
+            CallError::Unavailable => {
+                format!("flow `{}` is not running ({})", self.id, self.handle.status().describe())
+            }
+            CallError::Crashed => format!("flow `{}` crashed; what was open is settled by look-up", self.id),
+            CallError::Timeout => format!("flow `{}` did not end in time", self.id),
+        })
+    }
+}
+
+impl FlowActor<ReferenceFlow> {
+    /// Runs once.
+    ///
+    /// # Errors
+    /// Why the run ended early, in words.
+    pub async fn run(&self, trigger: &str, agreed: Agreement) -> Result<MirrorEnded, String> {
+        let trigger = trigger.to_owned();
+        let ran = self.ask(move |flow| Box::pin(async move { flow.run(&trigger, &agreed).await })).await?;
+        ran.map_err(|error| format!("flow `{}`: {}", self.id, super::words(&error)))
+    }
+
+    /// Previews a run.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub async fn preview(&self) -> Result<MirrorPreview, String> {
+        self.patiently(|| self.ask(|flow| Box::pin(async move { flow.preview().await }))).await
+    }
+}
+
+impl FlowActor<SpendFlow> {
+    /// Runs once; with `agreed` nothing else is booked.
+    ///
+    /// # Errors
+    /// Why the run ended early, in words.
+    pub async fn run(&self, trigger: &str, agreed: Option<Agreed>) -> Result<RunReport, String> {
+        let trigger = trigger.to_owned();
+        let ran =
+            self.ask(move |flow| Box::pin(async move { flow.run_only(&trigger, agreed).await })).await?;
+        ran.map_err(|error| format!("flow `{}`: {}", self.id, super::words(&error)))
+    }
+
+    /// Makes the proof for a period of approval dates.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub async fn proof(&self, from: Date, to: Date) -> Result<Proof, String> {
+        self.patiently(|| self.ask(move |flow| Box::pin(async move { flow.proof(from, to).await }))).await
+    }
+
+    /// Previews a run.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub async fn preview(&self) -> Result<Preview, String> {
+        self.patiently(|| self.ask(|flow| Box::pin(async move { flow.preview().await }))).await
     }
 
     /// Replays a posting.
@@ -180,26 +230,5 @@ impl FlowHandle {
             Ok(Err(error)) => Obeyed::Refused { why: super::words(&error) },
             Err(why) => Obeyed::Refused { why },
         }
-    }
-
-    /// Has something done with the flow, in its turn.
-    ///
-    /// # Errors
-    /// When the actor is not running or died under the work.
-    pub async fn ask<T, F>(&self, job: F) -> Result<T, String>
-    where
-        T: Send + 'static,
-        F: FnOnce(Arc<SpendFlow>) -> futures_util::future::BoxFuture<'static, T> + Send + 'static,
-    {
-        let _running = Running::begin(&self.running);
-        let settled = self.handle.wait_for(|status| status.state != RunState::Starting);
-        let _ = tokio::time::timeout(START_PATIENCE, settled).await;
-        self.handle.call(Work::new(job), PATIENCE).await.map_err(|error| match error {
-            CallError::Unavailable => {
-                format!("flow `{}` is not running ({})", self.id, self.handle.status().describe())
-            }
-            CallError::Crashed => format!("flow `{}` crashed; what was open is settled by look-up", self.id),
-            CallError::Timeout => format!("flow `{}` did not end in time", self.id),
-        })
     }
 }

@@ -5,6 +5,7 @@ use super::commands::Obeyed;
 use super::supervisor::RunState;
 use super::words;
 use crate::flows::merchants;
+use crate::flows::reference_flow::{Agreement, MirrorEnded};
 use crate::flows::replay::Decision;
 use crate::store::{AuditDraft, AuditKind, Batch, StoreError, StoredSecret};
 use crate::vendors::Probe;
@@ -17,9 +18,22 @@ use std::time::Duration;
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
 impl Agent {
-    /// Runs a flow. With `expect` it is previewed first; nothing is run when the preview is another one than what was
-    /// agreed to, and nothing else is booked than what the preview shows.
-    pub(super) async fn run_as_agreed(&self, flow: &FlowId, expect: Option<&str>) -> Obeyed {
+    /// Runs a flow. With `expect` it is previewed first, nothing is run when the preview is another one than what was
+    /// agreed to, and nothing else is done than what the preview shows.
+    pub(super) async fn run_as_agreed(
+        &self,
+        flow: &FlowId,
+        expect: Option<String>,
+        consent: Option<Decision>,
+    ) -> Obeyed {
+        if self.reference(flow).is_some() {
+            return self.run_reference(flow, Agreement { expect, consent }).await;
+        }
+        if consent.is_some() {
+            let why =
+                format!("flow `{flow}` books and has no ceilings of changes; leave out --beyond-ceiling");
+            return Obeyed::Refused { why };
+        }
         let agreed = match expect {
             None => None,
             Some(expect) => match self.preview(flow).await {
@@ -36,7 +50,25 @@ impl Agent {
         }
     }
 
+    async fn run_reference(&self, flow: &FlowId, agreed: Agreement) -> Obeyed {
+        let Some(handle) = self.reference(flow) else { return no_flow(flow) };
+        if let Err(why) = self.may_run(flow) {
+            return Obeyed::Refused { why };
+        }
+        match handle.run("person", agreed).await {
+            Ok(MirrorEnded::Ran(report)) => Obeyed::Ran { report },
+            Ok(MirrorEnded::Changed(preview)) => Obeyed::ChangedReference { preview },
+            Err(why) => Obeyed::Refused { why },
+        }
+    }
+
     pub(super) async fn preview(&self, flow: &FlowId) -> Obeyed {
+        if let Some(handle) = self.reference(flow) {
+            return match handle.preview().await {
+                Ok(preview) => Obeyed::PreviewedReference { preview: Box::new(preview) },
+                Err(why) => Obeyed::Refused { why },
+            };
+        }
         let Some(handle) = self.flow(flow) else { return no_flow(flow) };
         match handle.preview().await {
             Ok(preview) => Obeyed::Previewed { preview },

@@ -26,6 +26,8 @@ pub enum AuditKind {
     Decision,
     /// A run began or ended.
     Run,
+    /// An entry of a reference set was written to a spend system, or is about to be.
+    Reference,
     /// Something that could have been an attack, or was refused as one.
     Security,
     /// Configuration was read, changed or refused.

@@ -37,7 +37,7 @@ pub use audit::{
 pub use batch::Batch;
 pub use error::StoreError;
 pub use postings::{PostingFilter, PostingSummary, period_day};
-pub use runs::{RunRecord, RunReport};
+pub use runs::{MirrorCounts, RunRecord, RunReport};
 pub use seal::StoreKeys;
 pub use secrets::{SealError, SecretInfo, SecretStamp, StoredSecret};
 pub use state::StateTable;

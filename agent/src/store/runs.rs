@@ -10,6 +10,28 @@ use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use spend::ids::{FlowId, RunId};
 
+/// Counters of one run of a reference flow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MirrorCounts {
+    /// Entries that the ERP wants to be there.
+    pub wanted: u64,
+    /// Entries added.
+    pub added: u64,
+    /// Entries changed.
+    pub changed: u64,
+    /// Entries disabled.
+    pub disabled: u64,
+    /// Entries that were as they are wanted.
+    pub untouched: u64,
+    /// Entries that differ and stay as they are: none of ours, or the rules say so.
+    pub left_alone: u64,
+    /// Entries whose change the spend system refused, or did not show afterwards.
+    pub failed: u64,
+    /// Changes that wait for a person's consent, because they are beyond a ceiling.
+    pub waiting: u64,
+}
+
 /// Counters of one run. Money is not in here: statements are made by the proof.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -41,6 +63,9 @@ pub struct RunReport {
     pub in_doubt: u64,
     /// Postings that wait for their next attempt after this run.
     pub waiting: u64,
+    /// What a reference flow did; `None` for a flow that books.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirrored: Option<Box<MirrorCounts>>,
     /// What went wrong, in words, without secrets.
     pub errors: Vec<String>,
     /// When something of this flow is due next; `None` = nothing open that time alone can settle.
@@ -67,6 +92,19 @@ impl RunReport {
         self.held += later.held;
         self.left_out += later.left_out;
         self.in_doubt = later.in_doubt;
+        if let Some(later) = later.mirrored {
+            let mirrored = self.mirrored.get_or_insert_default();
+            mirrored.added += later.added;
+            mirrored.changed += later.changed;
+            mirrored.disabled += later.disabled;
+            // What is open or as it should be is as the later run says.
+            **mirrored = MirrorCounts {
+                added: mirrored.added,
+                changed: mirrored.changed,
+                disabled: mirrored.disabled,
+                ..*later
+            };
+        }
         self.waiting = later.waiting;
         self.errors.extend(later.errors);
         self.next_due = later.next_due;

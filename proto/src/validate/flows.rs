@@ -21,9 +21,10 @@ pub(super) fn valid(check: &mut Check, path: &str, raw: &FlowConfig, config: &Co
     company(check, format!("{path}.company"), &raw.company);
     within_guard_rails(check, path, raw, &config.guard_rails);
     let prefix = prefix(check, format!("{path}.prefix"), &raw.prefix);
-    let when = when(check, path, raw);
+    let when = when(check, path, raw.schedule.as_deref(), &raw.timezone);
     let start = check.date(format!("{path}.start"), &raw.start);
     policy(check, &format!("{path}.policy"), &raw.policy, raw.document);
+    waits_for(check, &format!("{path}.policy.wait_for"), raw, config);
     mapping::check(check, &format!("{path}.mapping"), &raw.mapping, raw.document);
     let (schedule, zone) = when?;
     Some(ValidFlow {
@@ -92,7 +93,12 @@ pub(super) fn company(check: &mut Check, path: String, company: &CompanyId) {
     }
 }
 
-fn connection(check: &mut Check, path: String, id: &ConnectionId, connections: &[ConnectionConfig]) {
+pub(super) fn connection(
+    check: &mut Check,
+    path: String,
+    id: &ConnectionId,
+    connections: &[ConnectionConfig],
+) {
     if connections.iter().any(|connection| connection.id == *id) {
         return;
     }
@@ -103,6 +109,35 @@ fn connection(check: &mut Check, path: String, id: &ConnectionId, connections: &
         None => format!("known connections: {}", names.join(", ")),
     };
     check.refuse(path, format!("there is no connection `{}`", shorten(id.as_str())), fix);
+}
+
+/// Reference flows that posting waits for exist, and bring their data to where this flow reads or writes.
+fn waits_for(check: &mut Check, path: &str, raw: &FlowConfig, config: &Config) {
+    for (index, id) in raw.policy.wait_for.iter().enumerate() {
+        let Some(reference) = config.references.iter().find(|reference| reference.id == *id) else {
+            let names: Vec<&str> = config.references.iter().map(|reference| reference.id.as_str()).collect();
+            let fix = match nearest(id.as_str(), names.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "name a `[[reference]]` of this file".to_owned(),
+            };
+            check.refuse(
+                format!("{path}[{index}]"),
+                format!("there is no reference flow `{}`", shorten(id.as_str())),
+                fix,
+            );
+            continue;
+        };
+        if reference.to != raw.source {
+            check.refuse(
+                format!("{path}[{index}]"),
+                format!(
+                    "reference flow `{}` writes to another connection than this flow reads from",
+                    shorten(id.as_str())
+                ),
+                "name reference flows into this flow's source",
+            );
+        }
+    }
 }
 
 fn within_guard_rails(check: &mut Check, path: &str, raw: &FlowConfig, rails: &GuardRails) {
@@ -137,12 +172,18 @@ fn prefix(check: &mut Check, path: String, text: &str) -> Option<String> {
     fits.then(|| text.to_ascii_uppercase())
 }
 
-fn when(check: &mut Check, path: &str, raw: &FlowConfig) -> Option<(Option<Schedule>, chrono_tz::Tz)> {
-    let zone = parse_zone(&raw.timezone);
+/// A schedule and its time zone.
+pub(super) fn when(
+    check: &mut Check,
+    path: &str,
+    schedule: Option<&str>,
+    timezone: &str,
+) -> Option<(Option<Schedule>, chrono_tz::Tz)> {
+    let zone = parse_zone(timezone);
     if let Err(error) = &zone {
         refuse_schedule(check, format!("{path}.timezone"), error);
     }
-    let Some(text) = &raw.schedule else { return zone.ok().map(|zone| (None, zone)) };
+    let Some(text) = schedule else { return zone.ok().map(|zone| (None, zone)) };
     // The expression is checked also where the zone is not known, so that both faults are listed.
     match Schedule::parse(text, zone.as_ref().map_or("UTC", |zone| zone.name())) {
         Ok(schedule) => zone.ok().map(|zone| (Some(schedule), zone)),
@@ -176,6 +217,7 @@ fn policy(check: &mut Check, path: &str, policy: &FlowPolicy, document: Document
     check.range(at("backoff_max"), policy.backoff_max, 1, 86_400);
     check.range(at("reference_max_age"), policy.reference_max_age, 0, 86_400);
     check.range(at("change_check"), policy.change_check, 0, 604_800);
+    check.range(at("wait_max_age"), policy.wait_max_age, 60, 31_536_000);
     if policy.backoff_max < policy.backoff_base {
         check.refuse(
             at("backoff_max"),

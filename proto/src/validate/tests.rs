@@ -124,6 +124,79 @@ fn each_fault_is_found_where_it_is() {
     }
 }
 
+const REFERENCES: &str = r#"
+[[reference]]
+id = "staff"
+from = "erp"
+to = "expensify"
+company = "EPIC06"
+set = "employees"
+schedule = "@daily"
+
+[[reference]]
+id = "departments"
+from = "erp"
+to = "expensify"
+company = "EPIC06"
+set = "cost-centres"
+max_disable_percent = 5
+options = { segment = 2, include = ["1*", "200..299"] }
+"#;
+
+#[test]
+fn a_reference_flow_becomes_typed() {
+    let text =
+        SAMPLE.replace("overlap_days = 14", "wait_for = [\"staff\"]\nwait_max_age = 3600") + REFERENCES;
+    let valid = validate(&parse_toml(&text).unwrap(), KINDS).unwrap();
+    let staff = valid.reference(&"staff".into()).unwrap();
+    assert_eq!((staff.set, staff.zone), (ReferenceSet::Employees, chrono_tz::UTC));
+    assert_eq!(staff.ceiling, MirrorCeiling { max_changes: 1000, max_disable_percent: 10 });
+    assert_eq!(valid.reference(&"departments".into()).unwrap().rules.segment, Some(2));
+    assert_eq!(
+        valid.flow_ids().map(FlowId::as_str).collect::<Vec<_>>(),
+        ["staff", "departments", "expenses"]
+    );
+}
+
+#[test]
+fn each_fault_of_a_reference_flow_is_found_where_it_is() {
+    #[rustfmt::skip]
+    let table = [
+        ("id = \"staff\"", "id = \"expenses\"", "reference[0].id", "already the name of another flow"),
+        ("id = \"departments\"", "id = \"staff\"", "reference[1].id", "already the name of another flow"),
+        ("from = \"erp\"", "from = \"ledger\"", "reference[0].from", "no connection `ledger`"),
+        ("to = \"expensify\"", "to = \"erp\"", "reference[0].to", "same connection"),
+        ("set = \"employees\"", "set = \"cost-centres\"", "reference[0].options.segment", "which segment"),
+        ("set = \"cost-centres\"", "set = \"employees\"", "reference[1].set", "each would disable"),
+        ("set = \"cost-centres\"", "set = \"projects\"", "reference[1].options.segment", "without effect on projects"),
+        ("segment = 2", "segment = 1", "reference[1].options.segment", "2 to 20"),
+        ("segment = 2", "segment = 2, dimension = \"department\"", "reference[1].options.dimension", "both a segment and a dimension"),
+        ("segment = 2", "segment = 2, whole_accounts = true", "reference[1].options.whole_accounts", "without effect"),
+        ("\"1*\"", "\"1*2\"", "reference[1].options.include[0]", "elsewhere than at the end"),
+        ("200..299", "299..200", "reference[1].options.include[1]", "wrong way round"),
+        ("max_disable_percent = 5", "max_disable_percent = 101", "reference[1].max_disable_percent", "0 to 100"),
+        ("max_disable_percent = 5", "max_changes = 0", "reference[1].max_changes", "out of range"),
+        ("\"@daily\"", "\"@sometimes\"", "reference[0].schedule", "five cron fields"),
+        ("overlap_days = 14", "wait_for = [\"stuff\"]", "flow[0].policy.wait_for[0]", "did you mean `staff`"),
+        ("overlap_days = 14", "wait_max_age = 5", "flow[0].policy.wait_max_age", "out of range"),
+    ];
+    let whole = format!("{SAMPLE}{REFERENCES}");
+    for (from, to, path, part) in table {
+        let text = whole.replacen(from, to, 1);
+        // The sample has fields of the same names in front.
+        let text = if path.starts_with("reference") {
+            format!("{SAMPLE}{}", REFERENCES.replacen(from, to, 1))
+        } else {
+            text
+        };
+        assert_ne!(text, whole, "the sample holds `{from}`");
+        let found = findings(&text);
+        let one = found.iter().find(|finding| finding.path == path);
+        let one = one.unwrap_or_else(|| panic!("{to}: {found:#?}"));
+        assert!(one.to_string().contains(part), "{one}");
+    }
+}
+
 #[test]
 fn rules_for_merchants_and_dimensions_are_accepted() {
     let text = SAMPLE

@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-const USER: &str = "aa_bench_example_test";
-const SECRET: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(crate) const USER: &str = "aa_bench_example_test";
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// States that are read.
 const READY: [&str; 2] = ["APPROVED", "REIMBURSED"];
@@ -44,7 +44,7 @@ pub(crate) struct Server {
     wire: Wire,
 }
 
-fn knobs() -> ExpensifyKnobs {
+pub(crate) fn knobs() -> ExpensifyKnobs {
     ExpensifyKnobs {
         partner_user_id: USER.to_owned(),
         partner_user_secret: SECRET.to_owned(),
@@ -54,7 +54,7 @@ fn knobs() -> ExpensifyKnobs {
 }
 
 impl Server {
-    async fn with(knobs: ExpensifyKnobs) -> Self {
+    pub(crate) async fn with(knobs: ExpensifyKnobs) -> Self {
         Self::of(World::generate(7, 60, today()), knobs, SimClock::standing_at(noon())).await
     }
 
@@ -63,7 +63,7 @@ impl Server {
         Self { world, wire }
     }
 
-    fn plug() -> Plug {
+    pub(crate) fn plug() -> Plug {
         Plug::new("expensify", "", &[("partner_user_id", USER), ("partner_user_secret", SECRET)])
             .set("first_wait", json!(0))
             .set("wait_step", json!(1))

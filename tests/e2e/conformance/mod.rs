@@ -1,4 +1,5 @@
-//! The conformance lists: what every source (`source`) and every ERP (`erp`) must do, run against each simulator. A
+//! The conformance lists: what every source (`source`), every ERP (`erp`) and every system that takes reference data
+//! (`reference`) must do, run against each simulator. A
 //! vendor joins with a fixture of its own and one line at the end of its file.
 
 mod acumatica;
@@ -7,5 +8,7 @@ mod brex;
 mod epicor;
 mod erp;
 mod expensify;
+mod expensify_reference;
 mod plans;
+mod reference;
 mod source;

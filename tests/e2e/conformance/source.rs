@@ -306,7 +306,7 @@ pub(crate) async fn only_what_is_there_counts_as_marked<F: SourceFixture>() {
 }
 
 /// Faults of transport and server, each of which may strike any call once.
-fn faults() -> Vec<FaultAction> {
+pub(crate) fn faults() -> Vec<FaultAction> {
     let status = |code, body| FaultAction::Status { code, retry_after: None, body };
     vec![
         FaultAction::CutAfterCommit,

@@ -11,6 +11,7 @@ pub(super) const fn kind(kind: AuditKind) -> &'static str {
         AuditKind::Call => "call",
         AuditKind::Decision => "decision",
         AuditKind::Run => "run",
+        AuditKind::Reference => "reference",
         AuditKind::Security => "SECURITY",
         AuditKind::Configuration => "configuration",
         AuditKind::Secret => "secret",
@@ -46,6 +47,11 @@ pub(super) fn summary(draft: &AuditDraft) -> String {
             let note = text("note");
             let note = if note.is_empty() { String::new() } else { format!(": {note}") };
             format!("{} {}{note}", text("verb"), about.join(" "))
+        }
+        AuditKind::Reference => {
+            let result = text("result");
+            let result = if result.is_empty() { String::new() } else { format!(": {result}") };
+            format!("{} {} {}{result}", text("verb"), text("set"), output::short(text("key"), 60))
         }
         AuditKind::Run | AuditKind::Configuration | AuditKind::Agent => {
             output::short(&detail.to_string(), 160)
@@ -94,6 +100,11 @@ pub(super) fn without_content(draft: &AuditDraft) -> Value {
         AuditKind::Decision => {
             let mut kept = only(detail, &["verb", "note"]);
             kept.insert("from".to_owned(), state(&detail["from"]));
+            Value::Object(kept)
+        }
+        AuditKind::Reference => {
+            let mut kept = only(detail, &["verb", "set", "changes"]);
+            kept.insert("key".to_owned(), digest(&detail["key"]));
             Value::Object(kept)
         }
         AuditKind::Run => {
@@ -154,6 +165,10 @@ mod tests {
                 "plan": { "hash": "ab", "description": marker, "document": { "lines": [marker] } } }),
             ),
             draft(AuditKind::Decision, json!({ "verb": "replay", "note": "mapped", "from": state })),
+            draft(
+                AuditKind::Reference,
+                json!({ "verb": "add", "set": "employees", "key": marker, "entry": { "name": marker }, "result": marker }),
+            ),
             draft(AuditKind::Run, json!({ "read": 3, "errors": [marker] })),
         ];
         for draft in table {
@@ -172,6 +187,8 @@ mod tests {
         assert_eq!(summary(&call), "erp.post POST -> 201 (41 ms)");
         let held = json!({ "event": "held", "record": "R1", "to": { "state": "held", "findings": [{ "code": "tag-missing" }] } });
         assert_eq!(summary(&draft(AuditKind::Transition, held)), "held: R1 is held: tag-missing");
+        let added = json!({ "verb": "add", "set": "projects", "key": "P1", "result": "made" });
+        assert_eq!(summary(&draft(AuditKind::Reference, added)), "add projects P1: made");
         let secret = json!({ "verb": "set", "secret": "erp", "note": "" });
         assert_eq!(summary(&draft(AuditKind::Secret, secret)), "set erp");
     }

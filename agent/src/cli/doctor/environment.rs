@@ -8,7 +8,9 @@ use crate::runtime::supervisor::RunState;
 use crate::service::private_files;
 use crate::store::{Store, key};
 use crate::vendors::{ProbeResult, Verdict};
-use purser_proto::validate::{ValidConfig, ValidFlow};
+use purser_proto::schedule::Schedule;
+use purser_proto::validate::ValidConfig;
+use spend::ids::FlowId;
 
 /// Below this much free space a warning is given; the store itself stops at [`crate::store::Options::free_floor`].
 const COMFORT: u64 = 1 << 30;
@@ -26,7 +28,10 @@ pub(super) fn examine(context: &Context) -> (Vec<ProbeResult>, Option<ValidConfi
     }
     checks.push(agent(context));
     for flow in config.iter().flat_map(|config| &config.flows) {
-        checks.push(schedule(context, flow));
+        checks.push(schedule(context, &flow.id, flow.schedule.as_ref()));
+    }
+    for flow in config.iter().flat_map(|config| &config.references) {
+        checks.push(schedule(context, &flow.id, flow.schedule.as_ref()));
     }
     (checks, config)
 }
@@ -71,7 +76,7 @@ fn configuration(context: &Context, checks: &mut Vec<ProbeResult>) -> Option<Val
             let seen = format!(
                 "{file} is valid: {} connection(s), {} flow(s)",
                 config.connections.len(),
-                config.flows.len()
+                config.flow_ids().count()
             );
             checks.push(check("configuration", Verdict::Pass, seen, ""));
             Some(config)
@@ -186,9 +191,9 @@ fn agent(context: &Context) -> ProbeResult {
     )
 }
 
-fn schedule(context: &Context, flow: &ValidFlow) -> ProbeResult {
-    let name = format!("schedule of {}", flow.id);
-    let Some(schedule) = &flow.schedule else {
+fn schedule(context: &Context, flow: &FlowId, schedule: Option<&Schedule>) -> ProbeResult {
+    let name = format!("schedule of {flow}");
+    let Some(schedule) = schedule else {
         return check(name, Verdict::Pass, "none: it runs by hand only (`purser flows run`)", "");
     };
     let next: Vec<String> =

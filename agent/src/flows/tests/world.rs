@@ -282,6 +282,8 @@ fn settings() -> FlowSettings {
         posting: PostingPolicy::default(),
         reference_max_age: TimeDelta::hours(1),
         change_check: TimeDelta::hours(6),
+        wait_for: Vec::new(),
+        wait_max_age: TimeDelta::hours(24),
         rules: MappingRules {
             categories: [("Travel".to_owned(), travel)].into(),
             segment_count: 1,

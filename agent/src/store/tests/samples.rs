@@ -9,7 +9,6 @@ use spend::ids::{CompanyId, FlowId, PostingKey, Revision, SourceId};
 use spend::money::{Currency, Money};
 use spend::plan::{DocumentReference, JournalLine, PlannedDocument, PostingPlan, Stage};
 use spend::posting::{ErpReceipt, Posting, PostingState};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A word that must never be found on disk.
@@ -107,7 +106,7 @@ fn plan(document: &SpendDocument) -> PostingPlan {
         amount,
         description: MARKER.to_owned(),
         project: None,
-        dimensions: BTreeMap::new(),
+        dimensions: std::collections::BTreeMap::new(),
     };
     let lines = vec![line("6100|00", total), line("2100|00", usd(-total.minor))];
     let mut plan = PostingPlan {

@@ -133,8 +133,9 @@ pub(super) async fn read(
             vendors.insert(code, vendor);
         }
     }
-    let mut employees = BTreeMap::new();
+    let (mut employees, mut addresses) = (BTreeMap::new(), BTreeMap::new());
     for record in linked(client, &EMPLOYEES).await? {
+        addresses.insert(record.text("EmployeeID"), address(&record));
         if settings.employees_are_vendors
             && let Some((code, vendor)) = employee_as_vendor(&record, settings)
         {
@@ -142,6 +143,7 @@ pub(super) async fn read(
         }
         add_employee(&mut employees, &record, &vendors, &by_email, settings);
     }
+    name_managers(&mut employees, &addresses);
     let projects = optional(client, &PROJECTS).await?.unwrap_or_default();
     let dimensions = dimensions(client).await?;
     let periods = periods(client).await?;
@@ -281,7 +283,7 @@ fn add_employee(
     by_email: &BTreeMap<String, Option<VendorCode>>,
     settings: &Settings,
 ) {
-    let email = record.linked("ContactInfo").text("Email").to_lowercase();
+    let email = address(record);
     let number = record.text("EmployeeID");
     let same = VendorCode::new(number.clone());
     let expense_vendor =
@@ -291,10 +293,23 @@ fn add_employee(
         name: record.text("EmployeeName"),
         active: is_word(&settings.status_words.employee_active, &record.text("Status")),
         expense_vendor,
+        manager: Some(record.linked("EmployeeSettings").text("ReportsTo")),
     };
     let better = employees.get(&email).is_none_or(|known| employee.active || !known.active);
     if !email.is_empty() && better {
         employees.insert(email, employee);
+    }
+}
+
+fn address(record: &Record) -> String {
+    record.linked("ContactInfo").text("Email").trim().to_lowercase()
+}
+
+/// `ReportsTo` names an employee; approvers are known by their address.
+fn name_managers(employees: &mut BTreeMap<String, Employee>, addresses: &BTreeMap<String, String>) {
+    for employee in employees.values_mut() {
+        let number = employee.manager.take().unwrap_or_default();
+        employee.manager = addresses.get(&number).filter(|address| !address.is_empty()).cloned();
     }
 }
 

@@ -74,7 +74,7 @@ const EMPLOYEES: Query = Query {
     service: "Erp.BO.EmpBasicSvc",
     set: "EmpBasics",
     named: None,
-    select: &["EmpID", "Name", "EMailAddress", "EmpStatus", "ExpenseVendorNum"],
+    select: &["EmpID", "Name", "EMailAddress", "EmpStatus", "SupervisorID", "ExpenseVendorNum"],
     filter: String::new(),
     order: "EmpID",
 };
@@ -126,11 +126,16 @@ pub(super) async fn read(
     let codes: BTreeMap<i64, VendorCode> =
         vendors.iter().map(|(code, v): (&VendorCode, &Vendor)| (v.number, code.clone())).collect();
     let mut employees = BTreeMap::new();
+    let mut addresses = BTreeMap::new();
     client
         .each_page(company, &EMPLOYEES, |rows| {
-            rows.iter().for_each(|row| add_employee(&mut employees, row, &codes))
+            rows.iter().for_each(|row| {
+                addresses.insert(text(row, "EmpID"), address(row));
+                add_employee(&mut employees, row, &codes);
+            });
         })
         .await?;
+    name_managers(&mut employees, &addresses);
     let mut projects = BTreeMap::new();
     client.each_page(company, &PROJECTS, |rows| projects.extend(rows.iter().map(project))).await?;
     let periods = periods(client, company).await?;
@@ -191,16 +196,29 @@ fn vendor(row: &Row) -> Option<(VendorCode, Vendor)> {
 
 /// One address may stand on several records (left and came back): the active one counts.
 fn add_employee(employees: &mut BTreeMap<String, Employee>, row: &Row, vendors: &BTreeMap<i64, VendorCode>) {
-    let email = text(row, "EMailAddress").trim().to_lowercase();
+    let email = address(row);
     let employee = Employee {
         number: text(row, "EmpID"),
         name: text(row, "Name"),
         active: text(row, "EmpStatus").eq_ignore_ascii_case("A"),
         expense_vendor: int(row, "ExpenseVendorNum").and_then(|number| vendors.get(&number).cloned()),
+        manager: Some(text(row, "SupervisorID")),
     };
     let better = employees.get(&email).is_none_or(|known| employee.active || !known.active);
     if !email.is_empty() && better {
         employees.insert(email, employee);
+    }
+}
+
+fn address(row: &Row) -> String {
+    text(row, "EMailAddress").trim().to_lowercase()
+}
+
+/// Supervisors are named by employee number; approvers are known by their address.
+fn name_managers(employees: &mut BTreeMap<String, Employee>, addresses: &BTreeMap<String, String>) {
+    for employee in employees.values_mut() {
+        let number = employee.manager.take().unwrap_or_default();
+        employee.manager = addresses.get(&number).filter(|address| !address.is_empty()).cloned();
     }
 }
 

@@ -2,7 +2,7 @@
 //! Every job is a POST of one form to one URL; the kind of job is said inside the JSON.
 
 use super::auth;
-use super::settings::STATES;
+use super::settings::{EmployeeSettings, STATES};
 use super::wire::{Envelope, FileName, Policy, PolicyDetail};
 use crate::secret::{Credential, SecretText};
 use crate::vendors::http::{Body, Call, Effect};
@@ -54,7 +54,7 @@ pub(super) fn export(credential: &Credential, base: &Url, query: &ExportQuery) -
     }
     input.insert("filters".to_owned(), filters(query));
     let job = file_job(Value::Object(input), json!([]));
-    call("expensify.export", credential, base, job, Some(REPORT_TEMPLATE), Effect::Read)
+    call("expensify.export", credential, base, job, template(REPORT_TEMPLATE), Effect::Read)
 }
 
 fn filters(query: &ExportQuery) -> Value {
@@ -91,7 +91,7 @@ pub(super) fn mark(credential: &Credential, base: &Url, ids: &[&str], label: &st
         "filters": { "reportIDList": ids.join(",") },
     });
     let job = file_job(input, json!([{ "actionName": "markAsExported", "label": label }]));
-    call("expensify.mark", credential, base, job, Some(MARK_TEMPLATE), Effect::Write)
+    call("expensify.mark", credential, base, job, template(MARK_TEMPLATE), Effect::Write)
 }
 
 /// Fetches a file; it may not be ready yet.
@@ -117,18 +117,78 @@ pub(super) fn policy(
     call("expensify.policy", credential, base, job, None, Effect::Read)
 }
 
+/// Adds and changes categories of one policy. Categories that are not listed stay as they are.
+pub(super) fn merge_categories(
+    credential: &Credential,
+    base: &Url,
+    policy: &str,
+    categories: &[Value],
+) -> Result<Call, Failure> {
+    let job = json!({
+        "type": "update",
+        "inputSettings": { "type": "policy", "policyID": policy },
+        "categories": { "action": "merge", "data": categories },
+    });
+    call("expensify.update-categories", credential, base, job, None, Effect::Write)
+}
+
+/// Replaces **all** tags of one policy, level by level: what is not listed is gone, whatever `action` would say
+/// (observed).
+pub(super) fn replace_tags(
+    credential: &Credential,
+    base: &Url,
+    policy: &str,
+    levels: &[Value],
+) -> Result<Call, Failure> {
+    let job = json!({
+        "type": "update",
+        "inputSettings": { "type": "policy", "policyID": policy },
+        "tags": { "source": "inline", "data": levels },
+    });
+    call("expensify.update-tags", credential, base, job, None, Effect::Write)
+}
+
+/// Adds, changes and removes members of policies; a dry run only says what it would do.
+pub(super) fn update_employees(
+    credential: &Credential,
+    base: &Url,
+    rows: &[Value],
+    dry_run: bool,
+    settings: &EmployeeSettings,
+) -> Result<Call, Failure> {
+    let job = json!({
+        "type": "update",
+        "dry-run": dry_run,
+        "dataSource": "request",
+        "inputSettings": { "type": "employees", "entity": "generic" },
+        "setEmployeePrimaryPolicy": "none",
+        "shouldFixApprovalChains": settings.fix_approval_chains,
+        "shouldSkipNotificationEmail": !settings.notify,
+    });
+    let data = Value::from(rows.to_vec()).to_string();
+    let (operation, effect) = match dry_run {
+        true => ("expensify.employees-dry-run", Effect::Read),
+        false => ("expensify.update-employees", Effect::Write),
+    };
+    call(operation, credential, base, job, Some(("data", &data)), effect)
+}
+
+const fn template(text: &'static str) -> Option<(&'static str, &'static str)> {
+    Some(("template", text))
+}
+
 fn call(
     operation: &'static str,
     credential: &Credential,
     base: &Url,
     job: Value,
-    template: Option<&str>,
+    field: Option<(&str, &str)>,
     effect: Effect,
 ) -> Result<Call, Failure> {
     let Value::Object(job) = job else { unreachable!("jobs are written as objects above") };
     let mut fields = vec![("requestJobDescription".to_owned(), auth::authorised(credential, job)?)];
-    if let Some(template) = template {
-        fields.push(("template".to_owned(), SecretText::plain(template)));
+    if let Some((name, text)) = field {
+        fields.push((name.to_owned(), SecretText::plain(text)));
     }
     let timeout = (operation == "expensify.policy-list").then_some(LIST_TIMEOUT);
     Ok(Call {

@@ -11,6 +11,7 @@
 //!   report's (`convert.rs`).
 //! - Missing values are empty strings; names may hold HTML entities and `\:`.
 //! - Five calls in 10 seconds and twenty in a minute: [`Settings::rate_limits`].
+//! - Reference data goes the other way; updates of tags replace all of them (`reference.rs`).
 //! - Workspaces of other types than `team` and `corporate` are served in part or not at all: the probe warns.
 
 mod auth;
@@ -20,6 +21,7 @@ mod export;
 mod outcome;
 mod probe;
 mod read;
+mod reference;
 mod settings;
 mod template;
 mod wire;
@@ -28,7 +30,7 @@ mod wire;
 mod tests;
 
 pub use auth::CREDENTIAL_FIELDS;
-pub use settings::Settings;
+pub use settings::{CategorySettings, EmployeeSettings, NameForm, ReferenceSettings, Settings, TagSettings};
 pub use wire::{Category, Member, Policy, PolicyDetail, PolicyTag, Scalar, TagLevel};
 
 use crate::clock::Clock;
@@ -60,7 +62,7 @@ pub const KIND: VendorKind = VendorKind {
     pace,
     concurrency: 2,
     timeout: DEFAULT_TIMEOUT,
-    least_settle_window: Duration::ZERO,
+    least_settle_window: |_| Duration::ZERO,
     schema: || schemars::schema_for!(Settings).to_value(),
     check: |settings| Settings::from_json(settings).map(drop),
     unique: |_, _| false,
@@ -77,7 +79,7 @@ fn build(parts: Build) -> Result<Roles, Vec<String>> {
     let settings = Settings::from_json(&parts.settings)?;
     let client =
         Arc::new(Expensify::new(parts.transport, parts.credential, parts.url, settings, parts.clock));
-    Ok(Roles { source: Some(client.clone()), erp: None, reference: None, probe: client })
+    Ok(Roles { source: Some(client.clone()), erp: None, reference: Some(client.clone()), probe: client })
 }
 
 /// One Expensify account.
@@ -89,6 +91,8 @@ pub struct Expensify {
     clock: Clock,
     /// "Too many calls" in a row.
     throttles: AtomicU32,
+    /// Held from the read before a write of reference data to the read after it: two sets can share one list of tags.
+    one_write: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for Expensify {
@@ -106,7 +110,8 @@ impl Expensify {
         settings: Settings,
         clock: Clock,
     ) -> Self {
-        Self { transport, credential, base, settings, clock, throttles: AtomicU32::new(0) }
+        let one_write = tokio::sync::Mutex::default();
+        Self { transport, credential, base, settings, clock, throttles: AtomicU32::new(0), one_write }
     }
 
     /// The policies that the account administers.

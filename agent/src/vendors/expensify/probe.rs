@@ -3,7 +3,8 @@
 
 use super::wire::{Policy, PolicyDetail};
 use super::{Expensify, auth};
-use crate::vendors::{ProbeResult, Verdict};
+use crate::vendors::{ProbeResult, ReferenceTarget, Verdict};
+use spend::mirror::ReferenceSet;
 use spend::posting::{Failure, FailureClass};
 use std::collections::BTreeMap;
 
@@ -39,7 +40,26 @@ impl Expensify {
             Ok(details) => categories(&ids, &details),
             Err(failure) => failed(CATEGORIES, &failure, &self.credential.name),
         });
+        for set in self.configured_sets() {
+            let check = format!("reference data: {}", set.as_str());
+            results.push(match self.read_set(set).await {
+                Ok(entries) => passed(&check, format!("readable where they go, {} there now", entries.len())),
+                Err(failure) => failed(&check, &failure, &self.credential.name),
+            });
+        }
         results
+    }
+
+    /// The sets that the settings name a place for.
+    fn configured_sets(&self) -> Vec<ReferenceSet> {
+        let settings = &self.settings.reference;
+        let places = [
+            (ReferenceSet::Employees, !settings.employees.all_policies().is_empty()),
+            (ReferenceSet::Accounts, !settings.accounts.policies.is_empty()),
+            (ReferenceSet::CostCentres, !settings.cost_centres.policies.is_empty()),
+            (ReferenceSet::Projects, !settings.projects.policies.is_empty()),
+        ];
+        places.into_iter().filter(|(_, named)| *named).map(|(set, _)| set).collect()
     }
 }
 

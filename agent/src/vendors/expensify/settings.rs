@@ -1,6 +1,10 @@
 //! What a connection to Expensify must be told beyond URL and secret, typed and with its JSON schema. Everything has
 //! a documented default; a connection without settings works.
 
+mod reference;
+
+pub use reference::{CategorySettings, EmployeeSettings, NameForm, ReferenceSettings, TagSettings};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -49,6 +53,8 @@ pub struct Settings {
     /// sandbox whose limits are switched off; the vendor itself refuses what is faster. Two connections with the same
     /// credential share the pace of the one that starts first, so give both the same.
     pub rate_limits: Vec<(u32, u32)>,
+    /// Where reference flows write to. Default: nowhere; nothing is written to a workspace that is not named here.
+    pub reference: ReferenceSettings,
 }
 
 impl Default for Settings {
@@ -67,6 +73,7 @@ impl Default for Settings {
             page_limit: 10_000,
             period_days: 92,
             rate_limits: vec![(5, 10), (20, 60)],
+            reference: ReferenceSettings::default(),
         }
     }
 }
@@ -139,6 +146,7 @@ impl Settings {
                 ));
             }
         }
+        self.reference.check(&mut faults);
         self.check_figures(&mut faults);
         faults
     }

@@ -7,6 +7,7 @@ mod marking;
 mod outcome;
 mod probe;
 mod reading;
+mod reference;
 mod template;
 
 use super::{Expensify, Settings};

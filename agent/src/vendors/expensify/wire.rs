@@ -238,6 +238,14 @@ pub struct Category {
     pub enabled: Scalar,
     /// GL code.
     pub gl_code: Scalar,
+    /// Payroll code.
+    pub payroll_code: Scalar,
+    /// `true` or `false`.
+    pub are_comments_required: Scalar,
+    /// Shown to whoever writes a comment.
+    pub comment_hint: Scalar,
+    /// In cents.
+    pub max_expense_amount: Scalar,
 }
 
 /// One level of tags. A policy with a single level does not name it.
@@ -277,6 +285,43 @@ pub struct Member {
     pub employee_id: Scalar,
     /// Second custom field, often a cost centre.
     pub custom_field2: Scalar,
+}
+
+/// What an employee update answers beside its code, which is 200 also where rows were skipped.
+#[derive(Debug, Default)]
+pub(super) struct EmployeeAnswer {
+    /// Address and reason of each row that was not taken.
+    pub(super) skipped: Vec<(String, String)>,
+    /// Addresses that lose their membership, by policy.
+    pub(super) removed: Vec<String>,
+}
+
+impl EmployeeAnswer {
+    /// Reads it out of an envelope; what is not there, or an empty list instead of an object, is none.
+    pub(super) fn read(envelope: &Envelope) -> Self {
+        #[derive(Deserialize)]
+        struct Skipped {
+            #[serde(default)]
+            email: Scalar,
+            #[serde(default)]
+            reason: Scalar,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Diff {
+            diff_to_remove: BTreeMap<String, Vec<Scalar>>,
+        }
+        let text = |scalar: &Scalar| scalar.get().unwrap_or_default().trim().to_lowercase();
+        let skipped: Vec<Skipped> = envelope.field("skippedEmployees").unwrap_or_default();
+        let removed = envelope.field::<Diff>("diff").map(|diff| diff.diff_to_remove).unwrap_or_default();
+        Self {
+            skipped: skipped
+                .iter()
+                .map(|row| (text(&row.email), row.reason.get().unwrap_or("no reason given").to_owned()))
+                .collect(),
+            removed: removed.values().flatten().map(text).collect(),
+        }
+    }
 }
 
 /// Tags come as a flat list or as a list of levels, and which one is not announced: a level has a key `tags`.

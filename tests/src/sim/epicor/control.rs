@@ -6,7 +6,7 @@ use super::EpicorSim;
 use super::json::{Row, int_of, put, text_of};
 
 const VERBS: &str = "reset, knobs, revoke-tokens, expire-sessions, close-period, open-period, lock-group, unlock-group, \
-                     touch-vendor, edit-vendor, delete-vendor, edit-account, edit-project, vendor-default-account, \
+                     touch-vendor, edit-vendor, delete-vendor, edit-account, edit-project, edit-employee, vendor-default-account, \
                      edit-document, delete-document, post-group, run-posts";
 
 impl EpicorSim {
@@ -33,6 +33,7 @@ impl EpicorSim {
             "edit-vendor" => self.edit_reference("Vendors", "VendorID", body, true),
             "edit-account" => self.edit_reference("GLAccounts", "GLAccount1", body, true),
             "edit-project" => self.edit_reference("Projects", "ProjectID", body, true),
+            "edit-employee" => self.edit_reference("EmpBasics", "EmpID", body, true),
             "delete-vendor" => self.delete_vendor(body),
             "vendor-default-account" => {
                 let vendor = need(body, "id")?.to_owned();

@@ -32,16 +32,18 @@ pub(super) struct Category {
     pub(super) enabled: bool,
     pub(super) gl_code: String,
     pub(super) payroll_code: String,
+    pub(super) comment_hint: String,
     pub(super) comments_required: Option<bool>,
     pub(super) max_amount: Option<i64>,
 }
 
-/// A tag: name, GL code, enabled.
+/// A tag: name, GL code, enabled, and whom its expenses go to for approval.
 #[derive(Clone, Debug)]
 pub(super) struct Tag {
     pub(super) name: String,
     pub(super) gl_code: String,
     pub(super) enabled: bool,
+    pub(super) approver: String,
 }
 
 /// A policy.
@@ -99,6 +101,8 @@ pub(super) struct Account {
     pub(super) file_order: Vec<String>,
     pub(super) pending: Vec<PendingMark>,
     pub(super) next_id: u64,
+    /// Tags that updates took out of policies, all together.
+    pub(super) tags_deleted: usize,
 }
 
 /// A count or sum per word, for the state.
@@ -131,6 +135,7 @@ impl Account {
             file_order: Vec::new(),
             pending: Vec::new(),
             next_id: 7_000_000_000_000_000_000,
+            tags_deleted: 0,
         };
         for report in &world.reports {
             account.add(report.clone(), 0);
@@ -265,14 +270,19 @@ fn category(category: &crate::world::WorldCategory) -> Category {
         enabled: category.enabled,
         gl_code: category.gl_code.clone().unwrap_or_default(),
         payroll_code: String::new(),
+        comment_hint: String::new(),
         comments_required: category.name.len().is_multiple_of(2).then_some(false),
         max_amount: None,
     }
 }
 
 fn tag_levels(world: &World) -> Vec<(String, Vec<Tag>)> {
-    let tag =
-        |name: &str, code: &str, enabled| Tag { name: name.to_owned(), gl_code: code.to_owned(), enabled };
+    let tag = |name: &str, code: &str, enabled| Tag {
+        name: name.to_owned(),
+        gl_code: code.to_owned(),
+        enabled,
+        approver: String::new(),
+    };
     let departments = world.segments.get(1).map_or(&[][..], |s| &s.values);
     vec![
         (

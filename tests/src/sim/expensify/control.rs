@@ -10,7 +10,7 @@ use chrono::NaiveDate;
 use serde_json::{Value, json};
 
 const VERBS: &str = "knobs, approve, unapprove, submit, archive, reimburse, edit, add-report, remove-report, \
-    rotate-credential, labels, report, delete-category, fail, today, reset";
+    rotate-credential, labels, report, delete-category, policy, policy-put, policy-remove, fail, today, reset";
 
 /// An error that the next calls of a job get.
 #[derive(Clone, Debug)]
@@ -61,6 +61,7 @@ impl ExpensifySim {
             "throttled": self.throttled,
             "refused_credentials": self.refused_credentials,
             "files": self.account.files.len(),
+            "tags_deleted": self.account.tags_deleted,
             "policies": self.account.policies.iter().map(|p| json!({
                 "id": p.id, "name": p.name, "type": p.kind, "categories": p.categories.len(),
                 "tags": p.tag_levels.iter().map(|(n, t)| json!({"name": n, "count": t.len()})).collect::<Vec<_>>(),
@@ -127,6 +128,9 @@ impl ExpensifySim {
                 self.account.policies.iter_mut().for_each(|p| p.categories.retain(|c| c.name != name));
                 known(before > self.account.policies.iter().map(|p| p.categories.len()).sum())
             }
+            "policy" => self.show_policy(body),
+            "policy-put" => self.put_into_policy(body),
+            "policy-remove" => self.take_from_policy(body),
             "fail" => self.order_failure(body),
             "reset" => {
                 self.reset();
@@ -258,11 +262,11 @@ fn edit_expense(expense: &mut WorldExpense, body: &Value) {
     }
 }
 
-fn word<'v>(body: &'v Value, name: &str) -> Result<&'v str, String> {
+pub(super) fn word<'v>(body: &'v Value, name: &str) -> Result<&'v str, String> {
     body.get(name).and_then(Value::as_str).ok_or_else(|| format!("\"{name}\" (text) is missing"))
 }
 
-fn known(done: bool) -> Result<Value, String> {
+pub(super) fn known(done: bool) -> Result<Value, String> {
     if done { Ok(json!({})) } else { Err("there is no such thing".to_owned()) }
 }
 

@@ -7,6 +7,7 @@ mod data;
 mod export;
 mod job;
 mod knobs;
+mod levers;
 mod reference;
 #[cfg(test)]
 mod tests;
@@ -133,6 +134,7 @@ impl ExpensifySim {
             ("get", Some("domainCardList")) => self.domain_cards(job),
             ("update", Some("policy")) => self.update_policy(job),
             ("update", Some("employees")) => self.update_employees(job),
+            ("update", Some("tagApprovers")) => self.update_tag_approvers(job),
             ("update", Some("reportStatus")) => self.update_report_status(job, now),
             ("create", Some("report")) => self.create_report(job, now),
             ("create", Some("expenses")) => self.create_expenses(job, now),

@@ -107,7 +107,7 @@ impl ExpensifySim {
             object.insert("payrollCode".to_owned(), json!(c.payroll_code));
             if let Some(required) = c.comments_required {
                 object.insert("areCommentsRequired".to_owned(), json!(required));
-                object.insert("commentHint".to_owned(), json!(""));
+                object.insert("commentHint".to_owned(), json!(c.comment_hint));
             }
             if let Some(amount) = c.max_amount {
                 object.insert("maxExpenseAmount".to_owned(), json!(amount));

@@ -353,6 +353,35 @@ fn merging_tags_deletes_the_others_and_says_200() {
     assert_eq!(answer["responseCode"], 404);
 }
 
+#[test]
+fn approvers_of_tags_are_set_and_cleared_where_there_is_a_single_level() {
+    let mut bench = Bench::new(10);
+    let state = bench.sim.state();
+    let (two_levels, one_level) = (state["policies"][0]["id"].clone(), state["policies"][1]["id"].clone());
+    let tag =
+        bench.sim.control("policy", &json!({"policy": 1})).unwrap()["tags"][0]["tags"][0]["name"].clone();
+    let mut set = |policy: &Value, name: &Value, approver: &str| {
+        bench.json(json!({"type": "update", "inputSettings": {"type": "tagApprovers", "policyID": policy},
+            "tagApprovers": [{"name": name, "approver": approver}]}))
+    };
+    assert_eq!(set(&one_level, &tag, "boss@example.test")["responseCode"], 200);
+    let refused = set(&one_level, &json!("InvalidTag"), "");
+    assert_eq!(
+        (&refused["responseCode"], &refused["responseMessage"]),
+        (&json!(410), &json!("Invalid tag name 'InvalidTag'"))
+    );
+    assert_eq!(set(&two_levels, &tag, "")["responseCode"], 410);
+    let shown = |bench: &mut Bench| {
+        bench.sim.control("policy", &json!({"policy": 1})).unwrap()["tags"][0]["tags"][0]["approver"].clone()
+    };
+    assert_eq!(shown(&mut bench), "boss@example.test");
+    bench.sim.control("knobs", &json!({"policy_admin": false})).unwrap();
+    let refused = bench
+        .json(json!({"type": "update", "inputSettings": {"type": "tagApprovers", "policyID": one_level},
+        "tagApprovers": []}));
+    assert_eq!(refused["responseCode"], 403);
+}
+
 /// Sheet item: Expensify 15
 #[test]
 fn reimbursing_says_200_and_names_what_it_skipped() {

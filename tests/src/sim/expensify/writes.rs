@@ -13,6 +13,7 @@ type Object = Map<String, Value>;
 
 impl ExpensifySim {
     pub(super) fn update_policy(&mut self, job: &Job) -> Result<Reply, Refusal> {
+        self.only_admins()?;
         let settings = job.settings();
         let ids: Vec<String> = match (settings.get("policyID"), settings.get("policyIDList")) {
             (Some(Value::String(id)), _) => vec![id.clone()],
@@ -37,12 +38,53 @@ impl ExpensifySim {
             updated.push((index, policy));
         }
         for (index, policy) in updated {
+            let names = |policy: &Policy| -> Vec<String> {
+                policy
+                    .tag_levels
+                    .iter()
+                    .flat_map(|(_, tags)| tags.iter().map(|tag| tag.name.clone()))
+                    .collect()
+            };
+            let kept = names(&policy);
+            let before = names(&self.account.policies[index]);
+            self.account.tags_deleted += before.iter().filter(|name| !kept.contains(name)).count();
             self.account.policies[index] = policy;
         }
         Ok(Reply::json(200, &json!({"responseCode": 200})))
     }
 
+    fn only_admins(&self) -> Result<(), Refusal> {
+        if self.knobs.policy_admin {
+            return Ok(());
+        }
+        Err(Refusal::new(500, "Not authorized to authenticate as user owner@example.test"))
+    }
+
+    /// Whom the expenses of a tag go to; an empty approver takes him away. Only where there is a single level.
+    pub(super) fn update_tag_approvers(&mut self, job: &Job) -> Result<Reply, Refusal> {
+        if !self.knobs.policy_admin {
+            return Err(Refusal::new(403, "Not a policy admin"));
+        }
+        let policy = self.named_policy(job.settings())?;
+        let list = job.description.get("tagApprovers").and_then(Value::as_array);
+        let list = list.ok_or_else(|| Refusal::missing("tagApprovers"))?.clone();
+        let [(_, tags)] = self.account.policies[policy].tag_levels.as_mut_slice() else {
+            return Err(Refusal::invalid("'tagApprovers' object malformed"));
+        };
+        let mut changed = tags.clone();
+        for item in &list {
+            let item = item.as_object().ok_or_else(|| Refusal::invalid("'tagApprovers' object malformed"))?;
+            let name = required(item, "name")?;
+            let tag = changed.iter_mut().find(|tag| tag.name == name);
+            let tag = tag.ok_or_else(|| Refusal::invalid(format!("Invalid tag name '{name}'")))?;
+            text(item, "approver")?.unwrap_or("").clone_into(&mut tag.approver);
+        }
+        *tags = changed;
+        Ok(Reply::json(200, &json!({"responseCode": 200})))
+    }
+
     pub(super) fn update_employees(&mut self, job: &Job) -> Result<Reply, Refusal> {
+        self.only_admins()?;
         if text(&job.description, "dataSource")? != Some("request") {
             return Err(Refusal::malformed("dataSource"));
         }
@@ -315,6 +357,7 @@ fn change_categories(policy: &mut Policy, value: &Value) -> Result<(), Refusal> 
                 .unwrap_or(true),
             gl_code: word("glCode", before.map(|b| &b.gl_code))?,
             payroll_code: word("payrollCode", before.map(|b| &b.payroll_code))?,
+            comment_hint: text(item, "commentHint")?.unwrap_or("").to_owned(),
             comments_required: item.get("areCommentsRequired").and_then(Value::as_bool),
             max_amount: item.get("maxExpenseAmount").and_then(Value::as_i64),
         };
@@ -346,9 +389,18 @@ fn change_tags(policy: &mut Policy, value: &Value) -> Result<(), Refusal> {
                 name: required(tag, "name")?.replace("\\:", ":"),
                 gl_code: text(tag, "glCode")?.unwrap_or("").to_owned(),
                 enabled: tag.get("enabled").and_then(Value::as_bool).unwrap_or(true),
+                approver: String::new(),
             });
         }
         levels.push((name, list));
+    }
+    // An approver belongs to the tag of that name.
+    for (level, tags) in &mut levels {
+        let old = policy.tag_levels.iter().find(|(name, _)| name == level);
+        for tag in tags {
+            let before = old.and_then(|(_, old)| old.iter().find(|o| o.name == tag.name));
+            tag.approver = before.map(|b| b.approver.clone()).unwrap_or_default();
+        }
     }
     policy.tag_levels = levels;
     Ok(())
