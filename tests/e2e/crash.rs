@@ -9,10 +9,10 @@ const KILLS: usize = 100;
 
 async fn killed(mode: Mode) {
     let asked = std::env::var("PURSER_KILLS").ok().map(|text| text.parse::<usize>().unwrap());
-    let share = asked.unwrap_or(KILLS).div_ceil(Mode::ALL.len() * Route::PLAYED.len());
+    let share = asked.unwrap_or(KILLS).div_ceil(Mode::ALL.len() * Route::ALL.len());
     let kills = u32::try_from(share).unwrap();
     let mut report = CrashReport::default();
-    for route in Route::PLAYED.iter().copied() {
+    for route in Route::ALL {
         let options = CrashOptions { kills, seed: 1, reports: 30, route, mode };
         let told = |report: &CrashReport| eprintln!("{}: {} of {kills}", route.flow(), report.kills);
         let one = torment(options, &told).await.unwrap();

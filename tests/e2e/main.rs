@@ -16,6 +16,8 @@ mod house;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+mod routes;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod supervision;

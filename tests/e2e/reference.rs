@@ -25,11 +25,12 @@ async fn stage(options: &str) -> Stage {
     ];
     stage.configure(|config| {
         config.tables = tables;
-        config.settings.insert(System::Expensify, vec![format!(
+        let settings = config.settings.entry(System::Expensify).or_default();
+        settings.push(format!(
             "reference = {{ employees = {{ policies = [\"{policy}\"] }}, accounts = {{ policies = [\"{policy}\"] }}, \
              cost_centres = {{ policies = [\"{policy}\"], level = \"Department\" }}, \
              projects = {{ policies = [\"{policy}\"], level = \"Project\" }} }}"
-        )]);
+        ));
     });
     stage
 }

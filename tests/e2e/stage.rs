@@ -1,12 +1,12 @@
 //! A sandbox, an agent's home and the real binary, set up for one test; and what is judged at its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sandbox::harness::{
     AgentConfig, DocumentKind, Expected, Finished, Home, Purser, Route, Sandbox, SandboxOptions,
 };
-use sandbox::invariants::{Evidence, Tally, verify_audit};
+use sandbox::invariants::{Evidence, Tally, booked_documents, verify_audit};
 use sandbox::server::Running;
 use sandbox::world::WorldReport;
 use serde_json::Value;
@@ -81,6 +81,25 @@ impl Stage {
     /// How many documents that one holds.
     pub(crate) fn documents(&self) -> u64 {
         self.sandbox.documents_of(&[self.route])
+    }
+
+    /// References of the documents of the flow.
+    pub(crate) fn references(&self) -> BTreeSet<String> {
+        let company = self.sandbox.company_of(self.route);
+        let booked = booked_documents(&self.erp().state(), company, self.route).unwrap();
+        booked.into_iter().map(|document| document.reference).collect()
+    }
+
+    /// Credentials that occur nowhere but in the sealed secrets: account names stand in documents too.
+    pub(crate) fn hidden(&self) -> Vec<&str> {
+        let secrets = &self.sandbox.secrets;
+        vec![
+            &secrets.partner_user_secret,
+            &secrets.second_user_secret,
+            &secrets.password,
+            &secrets.api_key,
+            &secrets.brex_token,
+        ]
     }
 
     /// Whether it writes AP invoices.

@@ -67,7 +67,7 @@ pub async fn run(args: &ServeArgs) -> Result<()> {
     let folder =
         args.config_to.as_ref().and_then(|file| file.parent()).filter(|folder| *folder != Path::new(""));
     let kept = folder.map_or_else(std::env::current_dir, |folder| Ok(folder.to_path_buf()))?;
-    let routes = if args.flow.is_empty() { Route::PLAYED.to_vec() } else { args.flow.clone() };
+    let routes = if args.flow.is_empty() { Route::ALL.to_vec() } else { args.flow.clone() };
     let usual = sandbox.agent_config_for(&routes);
     let config = AgentConfig { ca_file: sandbox.write_ca(&kept)?, document: args.document, ..usual };
     if let Some(file) = &args.config_to {

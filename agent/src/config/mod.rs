@@ -81,8 +81,9 @@ fn settle_findings(config: &Config) -> Vec<ConfigFinding> {
     let mut findings = Vec::new();
     for (at, flow) in config.flows.iter().enumerate() {
         let target = config.connections.iter().find(|connection| connection.id == flow.target);
-        let Some(vendor) = target.and_then(|connection| registry::vendor(&connection.kind)) else { continue };
-        let least = vendor.least_settle_window.as_secs();
+        let Some(connection) = target else { continue };
+        let Some(vendor) = registry::vendor(&connection.kind) else { continue };
+        let least = (vendor.least_settle_window)(&connection.settings).as_secs();
         if u64::from(flow.policy.settle_window) < least {
             findings.push(ConfigFinding::new(
                 format!("flow[{at}].policy.settle_window"),
@@ -103,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_flow_does_not_settle_before_its_erp_may_have_committed() {
-        let text = |window: u32| {
+        let text = |window: u32, settings: &str| {
             format!(
                 r#"version = 1
                 [[connection]]
@@ -116,6 +117,7 @@ mod tests {
                 kind = "acumatica"
                 url = "https://erp.example.test/AcumaticaERP"
                 secret = "books"
+                settings = {{ {settings} }}
                 [[flow]]
                 id = "expenses"
                 source = "spend"
@@ -130,7 +132,10 @@ mod tests {
             Ok(_) => Vec::new(),
             Err(findings) => findings.into_iter().map(|finding| finding.path).collect(),
         };
-        assert!(paths(&text(120)).contains(&"flow[0].policy.settle_window".to_owned()));
-        assert!(!paths(&text(660)).contains(&"flow[0].policy.settle_window".to_owned()));
+        let window = "flow[0].policy.settle_window".to_owned();
+        assert!(paths(&text(120, "")).contains(&window));
+        assert!(!paths(&text(660, "")).contains(&window));
+        assert!(paths(&text(2, "commit_seconds = 3")).contains(&window));
+        assert!(!paths(&text(3, "commit_seconds = 3")).contains(&window));
     }
 }

@@ -35,9 +35,9 @@ pub struct VendorKind {
     pub concurrency: usize,
     /// Whole time allowed for a call, unless the configuration says otherwise.
     pub timeout: Duration,
-    /// The longest time that it may still commit a write after the connection is gone, where that is known: flows that
-    /// write to it must not settle earlier.
-    pub least_settle_window: Duration,
+    /// The longest time that it may still commit a write after the connection is gone, with these settings, where that is
+    /// known: flows that write to it must not settle earlier.
+    pub least_settle_window: fn(&Map<String, Value>) -> Duration,
     /// JSON schema of its settings.
     pub schema: fn() -> Value,
     /// Checks its settings: every finding in words, with the path below `settings`.

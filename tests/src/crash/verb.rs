@@ -37,7 +37,7 @@ pub struct CrashArgs {
 /// When something besides the agent's work fails.
 pub async fn main(args: &CrashArgs) -> Result<ExitCode> {
     let modes = if args.mode.is_empty() { Mode::ALL.to_vec() } else { args.mode.clone() };
-    let routes = if args.flow.is_empty() { Route::PLAYED.to_vec() } else { args.flow.clone() };
+    let routes = if args.flow.is_empty() { Route::ALL.to_vec() } else { args.flow.clone() };
     let all = routes.iter().flat_map(|route| modes.iter().map(|mode| (*route, *mode)));
     let share = args.kills.div_ceil(u32::try_from(routes.len() * modes.len())?);
     let mut whole = CrashReport::default();

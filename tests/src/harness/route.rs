@@ -73,9 +73,6 @@ impl Route {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::ExpensifyEpicor, Self::ExpensifyAcumatica, Self::BrexEpicor];
 
-    /// Those that the agent can serve.
-    pub const PLAYED: &[Self] = &[Self::ExpensifyEpicor];
-
     /// Id of the flow.
     pub const fn flow(self) -> &'static str {
         match self {

@@ -41,19 +41,22 @@ async fn a_stopped_sandbox_is_named_with_what_to_look_at() {
 #[tokio::test]
 async fn the_rendered_configuration_is_valid_in_every_mode() {
     let sandbox = Sandbox::start(SandboxOptions { https: true, ..SandboxOptions::new(3) }).await.unwrap();
-    for document in [DocumentKind::Journal, DocumentKind::ApInvoice] {
+    let routes = Route::ALL.map(|route| vec![route]).into_iter().chain([Route::ALL.to_vec()]);
+    for (routes, document) in
+        routes.flat_map(|r| [(r.clone(), DocumentKind::Journal), (r, DocumentKind::ApInvoice)])
+    {
         for ca_file in [None, Some("/tmp/a \"b\" c.pem".into())] {
             let config = AgentConfig {
                 document,
                 ca_file,
                 schedule: Some("*/5 * * * *".to_owned()),
                 tables: vec!["[log]\nlevel = \"debug\"".to_owned()],
-                ..sandbox.agent_config()
+                ..sandbox.agent_config_for(&routes)
             };
-            let raw: purser_proto::config::Config = toml::from_str(&config.render()).unwrap();
-            let valid = purser_proto::validate::validate(&raw, &["epicor", "expensify"]).unwrap();
-            assert_eq!(valid.connections.len(), 2);
-            assert_eq!(valid.flows[0].document.as_str(), document.as_str());
+            let (_, valid) = purser::config::check(&config.render()).unwrap();
+            assert_eq!(valid.connections.len(), Route::systems(&routes).len());
+            assert_eq!(valid.flows.len(), routes.len());
+            assert!(valid.flows.iter().all(|flow| flow.document.as_str() == document.as_str()));
         }
     }
 }

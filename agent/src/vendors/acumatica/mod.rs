@@ -45,6 +45,7 @@ use crate::vendors::http::Transport;
 use crate::vendors::registry::{Build, Roles, VendorKind};
 use crate::vendors::{Claimed, CredentialKeeper, ErpDocument, ErpTarget, Probe, ProbeResult};
 use async_trait::async_trait;
+use serde_json::{Map, Value};
 use spend::Date;
 use spend::ids::CompanyId;
 use spend::plan::{PlannedDocument, PostingPlan};
@@ -57,9 +58,6 @@ use url::Url;
 
 /// Whole time of a call: it may wait ten minutes in the site's queue before it is looked at (D).
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(12 * 60);
-/// How long a write may still be carried out after the connection is gone: the ten minutes in the queue, and one for the
-/// work itself.
-pub const LEAST_SETTLE_WINDOW: Duration = Duration::from_secs(11 * 60);
 /// Every secret field that some way of authorisation needs or keeps.
 pub const CREDENTIAL_FIELDS: &[&str] = &[
     "client_id",
@@ -80,12 +78,18 @@ pub const KIND: VendorKind = VendorKind {
     pace: |_| Vec::new(),
     concurrency: client::CONCURRENCY,
     timeout: DEFAULT_TIMEOUT,
-    least_settle_window: LEAST_SETTLE_WINDOW,
+    least_settle_window,
     schema: || schemars::schema_for!(Settings).to_value(),
     check: |settings| Settings::from_json(settings).map(drop),
     unique: |settings, plan| Settings::from_json(settings).is_ok_and(|settings| is_unique(&settings, plan)),
     build,
 };
+
+/// Settings that cannot be read are refused elsewhere.
+fn least_settle_window(settings: &Map<String, Value>) -> Duration {
+    let settings = Settings::from_json(settings).unwrap_or_default();
+    Duration::from_secs(settings.commit_seconds.into())
+}
 
 fn build(parts: Build) -> Result<Roles, Vec<String>> {
     let settings = Settings::from_json(&parts.settings)?;

@@ -133,8 +133,9 @@ pub(super) async fn read(
             vendors.insert(code, vendor);
         }
     }
-    let mut employees = BTreeMap::new();
+    let (mut employees, mut addresses) = (BTreeMap::new(), BTreeMap::new());
     for record in linked(client, &EMPLOYEES).await? {
+        addresses.insert(record.text("EmployeeID"), address(&record));
         if settings.employees_are_vendors
             && let Some((code, vendor)) = employee_as_vendor(&record, settings)
         {
@@ -142,7 +143,7 @@ pub(super) async fn read(
         }
         add_employee(&mut employees, &record, &vendors, &by_email, settings);
     }
-    name_managers(&mut employees);
+    name_managers(&mut employees, &addresses);
     let projects = optional(client, &PROJECTS).await?.unwrap_or_default();
     let dimensions = dimensions(client).await?;
     let periods = periods(client).await?;
@@ -282,7 +283,7 @@ fn add_employee(
     by_email: &BTreeMap<String, Option<VendorCode>>,
     settings: &Settings,
 ) {
-    let email = record.linked("ContactInfo").text("Email").to_lowercase();
+    let email = address(record);
     let number = record.text("EmployeeID");
     let same = VendorCode::new(number.clone());
     let expense_vendor =
@@ -300,13 +301,15 @@ fn add_employee(
     }
 }
 
-/// Managers are named by employee number; approvers are known by their address.
-fn name_managers(employees: &mut BTreeMap<String, Employee>) {
-    let addresses: BTreeMap<String, String> =
-        employees.iter().map(|(address, employee)| (employee.number.clone(), address.clone())).collect();
+fn address(record: &Record) -> String {
+    record.linked("ContactInfo").text("Email").trim().to_lowercase()
+}
+
+/// `ReportsTo` names an employee; approvers are known by their address.
+fn name_managers(employees: &mut BTreeMap<String, Employee>, addresses: &BTreeMap<String, String>) {
     for employee in employees.values_mut() {
         let number = employee.manager.take().unwrap_or_default();
-        employee.manager = addresses.get(&number).cloned();
+        employee.manager = addresses.get(&number).filter(|address| !address.is_empty()).cloned();
     }
 }
 

@@ -12,8 +12,7 @@ use url::Url;
 /// Settings of a connection of kind `acumatica`. The connection's URL is the instance, `https://host` or
 /// `https://host/instance`; pasted longer forms (`.../entity/Default/24.200.001/`) are accepted.
 ///
-/// Flows that write here need `policy.settle_window = 660` or more: a request may wait ten minutes in the server's
-/// queue and is then still carried out (D).
+/// Flows that write here need a `policy.settle_window` of `commit_seconds` or more, so 660 unless it is changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -26,6 +25,10 @@ pub struct Settings {
     pub requests_per_minute: Option<u32>,
     /// Share of the licensed rate that this connection uses at most, in percent, 10 to 100. Default: 90.
     pub share: u8,
+    /// How long the site may still carry out a write after the connection is gone, in seconds. Default: 660, the ten
+    /// minutes that a request may wait in the server's queue (D) and one for the work. Less only where it is known that
+    /// nothing waits, as in a sandbox.
+    pub commit_seconds: u16,
     /// Branch of each company id that flows name. A flow's company that is not listed here books in the user's own
     /// branch; as soon as one company is listed, all must be.
     pub branches: BTreeMap<CompanyId, String>,
@@ -87,6 +90,7 @@ impl Default for Settings {
             auth: Auth::default(),
             requests_per_minute: None,
             share: 90,
+            commit_seconds: 11 * 60,
             branches: BTreeMap::new(),
             ledger: None,
             subaccount_segments: vec![own("Subaccount")],

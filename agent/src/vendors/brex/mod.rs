@@ -73,7 +73,7 @@ pub const KIND: VendorKind = VendorKind {
     pace,
     concurrency: 16,
     timeout: DEFAULT_TIMEOUT,
-    least_settle_window: Duration::ZERO,
+    least_settle_window: |_| Duration::ZERO,
     schema: || schemars::schema_for!(Settings).to_value(),
     check: |settings| Settings::from_json(settings).map(drop),
     unique: |_, _| false,

@@ -66,7 +66,7 @@ pub const KIND: VendorKind = VendorKind {
     pace: |_| Vec::new(),
     concurrency: CONCURRENCY,
     timeout: DEFAULT_TIMEOUT,
-    least_settle_window: Duration::ZERO,
+    least_settle_window: |_| Duration::ZERO,
     schema: || schemars::schema_for!(Settings).to_value(),
     check: |settings| Settings::from_json(settings).map(drop),
     unique: |settings, plan| Settings::from_json(settings).is_ok_and(|settings| settings.is_unique(plan)),
