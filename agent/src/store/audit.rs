@@ -34,6 +34,8 @@ pub enum AuditKind {
     Configuration,
     /// A secret was stored or forgotten (never its value).
     Secret,
+    /// A webhook came and was accepted or was known already; one that is refused is [`AuditKind::Security`].
+    Webhook,
     /// The agent itself: started, stopped, a part of it restarted.
     Agent,
 }
