@@ -30,6 +30,21 @@ pub(crate) enum Op {
     RemoveSecret { name: String },
 }
 
+impl Op {
+    /// Bytes that it holds, about.
+    pub(crate) fn size(&self) -> usize {
+        /// The item itself and its keys.
+        const REST: usize = 128;
+        REST + match self {
+            Op::Posting(posting) => posting.size(),
+            Op::Audit { body, .. } => body.len(),
+            Op::State { bytes, .. } | Op::Run { bytes, .. } => bytes.len(),
+            Op::Secret { bytes, .. } => bytes.len(),
+            Op::RemoveState { .. } | Op::RemoveSecret { .. } => 0,
+        }
+    }
+}
+
 impl std::fmt::Debug for Op {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

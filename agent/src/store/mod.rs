@@ -262,7 +262,7 @@ impl Store {
     }
 
     /// Records an audit entry that needs no sync of its own: it is written with the next commit, at most two
-    /// seconds later, in order. Waits when thousands are waiting already.
+    /// seconds later, in order. Waits while too much is waiting already.
     pub fn note<D: Serialize>(&self, draft: AuditDraft<D>) {
         match (self.queue(), draft.into_op()) {
             (Ok(queue), Ok(op)) => queue.note(op),

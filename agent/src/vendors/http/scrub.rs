@@ -57,7 +57,8 @@ impl Scrub {
 /// The answer without what it repeats of the credential: for refusals that a vendor hides under a good status, which
 /// the gate cannot tell from data.
 pub fn without_secrets(mut answer: Answer, credential: &Credential) -> Answer {
-    let scrub = Scrub::of(credential.field_names().filter_map(|name| credential.get(name)).map(BoundSecret::expose));
+    let scrub =
+        Scrub::of(credential.field_names().filter_map(|name| credential.get(name)).map(BoundSecret::expose));
     if let Ok(text) = std::str::from_utf8(&answer.body) {
         answer.body = scrub.clean(text).into_owned().into_bytes();
     }
