@@ -9,6 +9,7 @@ use super::secrets::StoredSecret;
 use super::state::StateTable;
 use serde::Serialize;
 use spend::posting::Posting;
+use std::borrow::Borrow;
 use zeroize::Zeroizing;
 
 /// Writes that belong together. Values are turned into bytes as they are added; if one cannot be, the whole batch is
@@ -78,8 +79,8 @@ impl Batch {
     }
 
     /// Writes a posting in its present state; an earlier state under the same key is replaced.
-    pub fn put_posting(&mut self, posting: Posting) -> &mut Self {
-        self.add(PreparedPosting::new(&posting, false).map(|p| Op::Posting(Box::new(p))))
+    pub fn put_posting(&mut self, posting: impl Borrow<Posting>) -> &mut Self {
+        self.add(PreparedPosting::new(posting.borrow(), false).map(|p| Op::Posting(Box::new(p))))
     }
 
     /// Writes a claim: refused if the posting is already in the ledger or closed.
