@@ -43,7 +43,8 @@ impl Op {
             Op::Audit { body, .. } => body.len(),
             Op::State { bytes, .. } | Op::Run { bytes, .. } => bytes.len(),
             Op::Secret { bytes, .. } => bytes.len(),
-            Op::RemoveState { .. } | Op::RemoveSecret { .. } => 0,
+            // A renewal holds a few tokens.
+            Op::RemoveState { .. } | Op::RemoveSecret { .. } | Op::RenewSecret(_) => 0,
         }
     }
 }
