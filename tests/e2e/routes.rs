@@ -115,7 +115,8 @@ async fn card_spend_becomes_invoices_of_the_merchants_suppliers_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_card_record_of_an_unknown_merchant_is_booked_once_a_person_has_chosen_the_supplier() {
     let stage = staged(Route::BrexEpicor, DocumentKind::ApInvoice, quick(80)).await;
-    stage.run().await;
+    let report = stage.run().await;
+    assert_eq!(report["errors"], json!([]), "{report:#}");
     let held = stage.records("held").await;
     let record = held.iter().find(|r| r["code"] == "merchant-unmatched").expect("the world plants one");
     let id = text(record, "source_id");
@@ -187,7 +188,8 @@ async fn a_bill_whose_release_failed_is_shown_as_such_and_stays_for_a_person() {
         config.settings.insert(System::Acumatica, vec!["release = true".to_owned()]);
     })
     .await;
-    stage.run().await;
+    let report = stage.run().await;
+    assert_eq!(report["errors"], json!([]), "{report:#}");
     let booked = stage.records("acknowledged").await;
     let unreleased: Vec<&Value> =
         booked.iter().filter(|record| text(record, "document").contains("not released")).collect();
