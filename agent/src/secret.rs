@@ -1,6 +1,6 @@
 //! Secrets and the origins that may see them. A [`BoundSecret`] has no `Display`, no `Serialize` and a `Debug` that
-//! prints one fixed word; it is exposed in two places only: the outbound gate, after it has checked the destination,
-//! and the secret store.
+//! prints one fixed word; it is exposed in three places only: the outbound gate, after it has checked the destination,
+//! the secret store, and the check of webhooks, which compares and sends nothing.
 
 use base64::Engine as _;
 use secrecy::{ExposeSecret, SecretString};
@@ -96,7 +96,7 @@ impl BoundSecret {
         self.value.expose_secret().is_empty()
     }
 
-    /// The value. Called by the gate and by the store only; a test keeps it so.
+    /// The value. Called by the gate, by the store and by the check of webhooks only; a test keeps it so.
     pub fn expose(&self) -> &str {
         self.value.expose_secret()
     }

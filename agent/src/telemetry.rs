@@ -12,6 +12,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+/// Most lines that wait for the disk. The queue reserves its places at once, 32 bytes each: the 128,000 of the
+/// library's own default are 4 MiB of every process.
+const LINES_MAX: usize = 1024;
+
 /// What is logged where.
 #[derive(Clone, Debug)]
 pub struct Telemetry<'a> {
@@ -88,7 +92,10 @@ impl Telemetry<'_> {
                     .build(files.folder)
                     .map_err(|source| TelemetryError::Files { folder: files.folder.to_owned(), source })?;
                 // A full queue makes the writer wait rather than drop lines.
-                let (writer, guard) = NonBlockingBuilder::default().lossy(false).finish(appender);
+                let (writer, guard) = NonBlockingBuilder::default()
+                    .lossy(false)
+                    .buffered_lines_limit(LINES_MAX)
+                    .finish(appender);
                 (Some(fmt::layer().json().with_writer(writer).boxed()), Some(guard))
             }
         };

@@ -21,3 +21,5 @@ mod routes;
 mod stage;
 #[cfg(test)]
 mod supervision;
+#[cfg(test)]
+mod webhooks;

@@ -70,7 +70,8 @@ pub struct ShowArgs {
 
 fn kind(text: &str) -> Result<AuditKind, String> {
     serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| {
-        "write one of transition, call, decision, run, security, configuration, secret, agent".to_owned()
+        "write one of transition, call, decision, run, security, configuration, secret, webhook, agent"
+            .to_owned()
     })
 }
 

@@ -168,6 +168,7 @@ pub fn refused<T>(obeyed: Obeyed) -> Result<T> {
         | Obeyed::ChangedReference { .. }
         | Obeyed::Proved { .. }
         | Obeyed::Probed { .. }
+        | Obeyed::Received { .. }
         | Obeyed::Decided { .. } => {
             anyhow::bail!("the running agent is of another release; restart the service and try again")
         }

@@ -24,6 +24,7 @@ pub mod run;
 pub mod secrets;
 pub mod status;
 pub mod version;
+pub mod webhooks;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -125,6 +126,9 @@ pub enum Verb {
     /// List and forget which vendor a merchant is, as people chose.
     #[command(subcommand, arg_required_else_help = true)]
     Merchants(merchants::MerchantsVerb),
+    /// Receive webhooks of vendors: each genuine one makes the flows of its connection run.
+    #[command(subcommand, arg_required_else_help = true)]
+    Webhooks(webhooks::WebhooksVerb),
     /// Show, verify and export the audit trail.
     #[command(subcommand, arg_required_else_help = true)]
     Audit(audit::AuditVerb),
@@ -177,6 +181,7 @@ fn dispatch(global: &Global, verb: Verb) -> anyhow::Result<Exit> {
         Verb::Flows(verb) => flows::run(global, &verb),
         Verb::Records(verb) => records::run(global, &verb),
         Verb::Merchants(verb) => merchants::run(global, &verb),
+        Verb::Webhooks(verb) => webhooks::run(global, &verb),
         Verb::Audit(verb) => audit::run(global, &verb),
         Verb::Explain { code } => explain::run(global, code.as_deref()),
         Verb::Proof(args) => proof::run(global, &args),

@@ -7,10 +7,12 @@ use crate::runtime::agent::Pause;
 use crate::runtime::status::{self, AgentStatus};
 use crate::runtime::supervisor::{ActorStatus, RunState};
 use crate::store::{AuditHead, RunRecord, StateTable, Store, StoreError, StoreStats};
+use crate::vendors::idle::Idle;
+use crate::vendors::{StoreNotes, Verdict, last_use, registry};
 use anyhow::Result;
 use serde::Serialize;
 use spend::Timestamp;
-use spend::ids::FlowId;
+use spend::ids::{ConnectionId, FlowId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Examples and exit codes.
@@ -19,7 +21,8 @@ Examples:
   purser status
   purser status --output json | jq .flows
 
-Exit code 4: a part has failed, a credential is refused, the agent is stuck, or postings wait for a person.";
+Exit code 4: a part has failed, a credential is refused or about to die unused, the agent is stuck, or postings wait
+for a person.";
 
 /// How the process stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -40,6 +43,8 @@ struct Overview {
     /// What it says of itself; of a stopped one, what it said last.
     agent: Option<AgentStatus>,
     flows: BTreeMap<FlowId, FlowOverview>,
+    /// Credentials that die unused, by connection.
+    credentials: BTreeMap<ConnectionId, Idle>,
     /// Figures of the store; `None` before the first start.
     store: Option<StoreStats>,
     audit: Option<AuditHead>,
@@ -85,16 +90,31 @@ fn overview(context: &Context) -> Result<Overview> {
         version: env!("CARGO_PKG_VERSION"),
         agent,
         flows: BTreeMap::new(),
+        credentials: BTreeMap::new(),
         store: None,
         audit: None,
     };
     if crate::store::dir_of(context.home()).is_dir() {
         let store = context.look()?;
         whole.flows = flows(context, &store, whole.agent.as_ref())?;
+        whole.credentials = credentials(context, &store);
         whole.store = Some(store.stats());
         whole.audit = Some(store.audit().head()?);
     }
     Ok(whole)
+}
+
+/// How credentials stand that die when they are not used.
+fn credentials(context: &Context, store: &Store) -> BTreeMap<ConnectionId, Idle> {
+    let today = context.clock.now().date_naive();
+    let configured = context.config().ok();
+    let connections = configured.iter().flat_map(|config| &config.connections);
+    let watched = connections.filter_map(|connection| {
+        let life = registry::vendor(&connection.kind)?.idle_life?;
+        let last = last_use(&StoreNotes::new(store, &connection.id));
+        Some((connection.id.clone(), life.judge(last, today)))
+    });
+    watched.collect()
 }
 
 /// Flows of the configuration, and flows that only the posting log still knows.
@@ -129,14 +149,20 @@ fn flows(
     Ok(flows)
 }
 
-/// Whether somebody should look: an actor that was given up, a refused credential, or postings that wait for a person.
+/// Whether somebody should look: an actor that was given up, a credential that is refused or about to die, or postings
+/// that wait for a person.
 fn verdict(overview: &Overview) -> Exit {
     let actors = overview.agent.iter().filter(|_| overview.process == Process::Running).flat_map(actors);
     let failed = actors.into_iter().any(|(_, actor)| actor.state == RunState::Failed);
     let alarms =
         overview.agent.iter().any(|agent| overview.process == Process::Running && !agent.alarms.is_empty());
     let held = overview.flows.values().any(|flow| flow.counts.get("held").is_some_and(|n| *n > 0));
-    if failed || alarms || held || overview.process == Process::Silent { Exit::Attention } else { Exit::Done }
+    let idle = overview.credentials.values().any(|idle| idle.verdict == Verdict::Warn);
+    if failed || alarms || held || idle || overview.process == Process::Silent {
+        Exit::Attention
+    } else {
+        Exit::Done
+    }
 }
 
 fn actors(agent: &AgentStatus) -> Vec<(&'static str, &ActorStatus)> {
@@ -155,6 +181,13 @@ fn print(context: &Context, overview: &Overview) {
         output::line("\nno flow yet: the configuration has none and nothing was ever posted");
     } else {
         print_flows(overview);
+    }
+    for (connection, idle) in &overview.credentials {
+        let head = if idle.verdict == Verdict::Warn { "warning: " } else { "" };
+        output::line(format!("\n{head}credential of connection {connection}: {}", idle.words()));
+        if !idle.fix().is_empty() {
+            output::line(format!("  {}", idle.fix()));
+        }
     }
     if let Some(store) = &overview.store {
         print_store(store, overview.audit.as_ref());

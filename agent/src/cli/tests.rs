@@ -5,10 +5,11 @@ use crate::clock::Clock;
 use crate::runtime::obey;
 use crate::secret::Origin;
 use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoredSecret, dir_of, key};
+use crate::vendors::{LAST_USE, Notes, StoreNotes};
 use clap::CommandFactory;
 use secrecy::SecretString;
 use spend::document::SpendDocument;
-use spend::ids::FlowId;
+use spend::ids::{ConnectionId, FlowId};
 use spend::posting::{Hold, Posting, PostingState};
 use std::path::Path;
 
@@ -205,6 +206,22 @@ fn verbs_that_read_need_no_agent_and_end_with_their_codes() {
     }
 }
 
+/// Sheet item: Brex 13
+#[test]
+fn a_credential_that_is_about_to_die_unused_wants_attention_in_status() {
+    for (idle, exit) in [(0, Exit::Done), (24, Exit::Done), (25, Exit::Attention), (40, Exit::Attention)] {
+        let folder = tempfile::tempdir().unwrap();
+        let global = Global { home: Some(folder.path().to_owned()), config: None, output: Format::Text };
+        let text = "version = 1\n[[connection]]\nid = \"cards\"\nkind = \"brex\"\nurl = \"https://api.example.test\"\n";
+        std::fs::write(folder.path().join("purser.toml"), text).unwrap();
+        let last = Clock::system().now().date_naive() - chrono::Days::new(idle);
+        let store = open(folder.path());
+        StoreNotes::new(&store, &ConnectionId::new("cards")).write(LAST_USE, &last.to_string()).unwrap();
+        store.close();
+        assert_eq!(ran(&global, &["status"]).unwrap(), exit, "{idle} days");
+    }
+}
+
 #[test]
 fn what_is_not_there_is_wrong_usage_and_says_what_is() {
     let (_folder, global) = home();
@@ -217,6 +234,7 @@ fn what_is_not_there_is_wrong_usage_and_says_what_is() {
         (&["secrets", "rm", "expensifi", "--yes"], "did you mean `expensify`?"),
         (&["secrets", "set", "Bad Name"], "not a name for a secret"),
         (&["secrets", "set", "x", "--kind", "epicore"], "did you mean `epicor`?"),
+        (&["webhooks", "replay", "none.jsonl"], "no connection of the configuration receives webhooks"),
         (&["explain", "period"], "period-missing` or `period-closed"),
     ];
     for (words, expected) in table {

@@ -42,7 +42,7 @@ impl Default for Answered {
 impl Answered {
     fn add(&mut self, posting: Posting, entry: AuditDraft) {
         self.commit.audit(entry);
-        self.commit.put_posting(posting.clone());
+        self.commit.put_posting(&posting);
         self.keys.push(posting.key.clone());
         if matches!(posting.state, PostingState::Posted { .. }) {
             self.in_erp.push(posting);
@@ -148,7 +148,7 @@ impl SpendFlow {
             batch.audit(entry);
         }
         for (posting, _) in chunk {
-            batch.put_posting(posting.clone());
+            batch.put_posting(posting);
         }
         self.commit(batch).await
     }
@@ -272,7 +272,7 @@ impl SpendFlow {
             claimed.push(posting);
         }
         self.still_current()?;
-        let tickets = self.store.claim(claimed.clone(), commit).await?;
+        let tickets = self.store.claim(&claimed, commit).await?;
         let by_key: BTreeMap<PostingKey, Posting> = claimed.into_iter().map(|p| (p.key.clone(), p)).collect();
         let run = session.run.clone();
         let gone = AtomicBool::new(false);

@@ -5,9 +5,11 @@ use super::audit_log::AuditLog;
 use super::commands::{Obeyed, Order};
 use super::connection::{ConnectionErp, ConnectionHandle, ConnectionReference, ConnectionSource};
 use super::flow::{FlowHandle, ReferenceHandle};
+use super::keep_alive;
 use super::scheduler::{Jitter, RunNow, ScheduleMemory, Scheduler, SchedulerHandle, Trigger};
 use super::status::{AgentStatus, FlowStatus};
 use super::supervisor::{ActorStatus, Lease, Policy, supervise};
+use super::webhooks::memory;
 use super::words;
 use super::worker::Worker;
 use crate::clock::Clock;
@@ -66,6 +68,8 @@ pub struct Agent {
     flows: BTreeMap<FlowId, FlowHandle>,
     references: BTreeMap<FlowId, ReferenceHandle>,
     stop: watch::Sender<bool>,
+    /// Held while webhooks are judged.
+    receiving: tokio::sync::Mutex<()>,
 }
 
 /// A person's pause of a flow, kept in the store.
@@ -109,7 +113,15 @@ impl Agent {
             })
             .collect();
         let started = parts.clock.now();
-        Self { parts, started, connections, flows, references, stop }
+        Self {
+            parts,
+            started,
+            connections,
+            flows,
+            references,
+            stop,
+            receiving: tokio::sync::Mutex::default(),
+        }
     }
 
     /// One flow that books.
@@ -140,12 +152,19 @@ impl Agent {
         } else {
             self.parts.store.next_due(id)
         };
-        due.ok().flatten()
+        // A webhook that no run has answered yet.
+        let woken = memory::woken(&self.parts.store, id);
+        [due, woken].into_iter().filter_map(|at| at.ok().flatten()).min()
     }
 
     /// One connection.
     pub fn connection(&self, id: &ConnectionId) -> Option<&ConnectionHandle> {
         self.connections.get(id)
+    }
+
+    /// The turn of judging webhooks.
+    pub(super) fn receiving(&self) -> &tokio::sync::Mutex<()> {
+        &self.receiving
     }
 
     /// What it was configured with.
@@ -205,7 +224,14 @@ impl Agent {
             };
         }
         match self.flow(id) {
-            Some(flow) => flow.run(trigger, agreed).await,
+            Some(flow) => {
+                let (began, whole) = (self.now(), agreed.is_none());
+                let report = flow.run(trigger, agreed).await?;
+                if whole && let Err(error) = memory::ran(&self.parts.store, id, began).await {
+                    tracing::warn!(flow = %id, %error, "the flow will run once more because of a webhook");
+                }
+                Ok(report)
+            }
             None => Err(format!("there is no flow `{id}` in the configuration")),
         }
     }
@@ -228,6 +254,9 @@ impl Agent {
             Order::Probe { connection } => self.probe(&connection).await,
             Order::PutSecret { name, sealed, decision } => self.put_secret(&name, &sealed, &decision).await,
             Order::RemoveSecret { name, decision } => self.remove_secret(&name, &decision).await,
+            Order::Receive { connection, sealed, decision } => {
+                self.receive(&connection, &sealed, &decision).await
+            }
             Order::Pause { flow, paused, decision } => self.pause(&flow, paused, decision).await,
             Order::Replay { flow, key, decision } => match self.flow(&flow) {
                 Some(handle) => handle.replay(key, decision).await,
@@ -314,6 +343,7 @@ impl Agent {
         }
         let _ = handle.set(control.clone());
         actix_rt::spawn(scheduler.run());
+        keep_alive::begin(self);
         control
     }
 

@@ -3,6 +3,7 @@
 //! order is obeyed at most once; the answer is a file of the same name, sealed to the agent's identity because it can
 //! hold what records say. No order holds a secret in plain form.
 
+use super::webhooks::Receipt;
 use crate::flows::RunReport;
 use crate::flows::preview::Preview;
 use crate::flows::proof::Proof;
@@ -14,6 +15,7 @@ use crate::vendors::ProbeResult;
 use serde::{Deserialize, Serialize};
 use spend::Date;
 use spend::ids::{ConnectionId, FlowId, PostingKey, VendorCode};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -66,6 +68,15 @@ pub enum Order {
         /// Its name.
         name: String,
         /// Who, and why.
+        decision: Decision,
+    },
+    /// Receive webhooks for a connection.
+    Receive {
+        /// Which connection.
+        connection: ConnectionId,
+        /// [`super::webhooks::seal`]: headers can hold a shared secret.
+        sealed: String,
+        /// Who hands them over.
         decision: Decision,
     },
     /// Stop or continue a flow's schedule and retries.
@@ -167,6 +178,13 @@ pub enum Obeyed {
     Probed {
         /// In order.
         results: Vec<ProbeResult>,
+    },
+    /// What became of webhooks.
+    Received {
+        /// One for each delivery, in order.
+        receipts: Vec<Receipt>,
+        /// The runs that they caused.
+        runs: BTreeMap<FlowId, Result<RunReport, String>>,
     },
     /// What came of a decision on a posting.
     Decided {

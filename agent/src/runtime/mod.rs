@@ -5,7 +5,8 @@
 //! - [`connection`]: a connection's actor in the role of a source or an ERP; [`alarm`]: its refused credential;
 //! - [`flow`]: a flow's actor; [`scheduler`]: when flows run;
 //! - [`agent`]: start order and wiring, in one function that reads like a diagram;
-//! - [`commands`]: orders from the command line; `obey`: what the agent does with them; [`status`]: what the agent says of itself.
+//! - [`commands`]: orders from the command line; `obey`: what the agent does with them; [`status`]: what the agent says of itself;
+//! - [`webhooks`]: deliveries of vendors, which make flows run earlier; `keep_alive`: credentials that die unused.
 
 pub mod agent;
 pub mod alarm;
@@ -13,10 +14,12 @@ mod audit_log;
 pub mod commands;
 pub mod connection;
 pub mod flow;
+mod keep_alive;
 pub mod obey;
 pub mod scheduler;
 pub mod status;
 pub mod supervisor;
+pub mod webhooks;
 pub mod worker;
 
 /// An error with all its causes, in one line.

@@ -42,10 +42,13 @@ pub(crate) fn group<'a>(w: &mut Writer<'_>, ops: impl Iterator<Item = &'a Op>) -
     let before = Heads::read(w)?;
     let mut heads = before.clone();
     let mut deltas = Deltas::new();
+    let mut by_posting = audit::ByPosting::default();
     for op in ops {
         match op {
             Op::Posting(posting) => postings::put(w, &mut heads, &mut deltas, posting)?,
-            Op::Audit { posting, body } => audit::append(w, &mut heads, posting.as_deref(), body)?,
+            Op::Audit { posting, body } => {
+                audit::append(w, &mut heads, &mut by_posting, posting.as_deref(), body)?;
+            }
             Op::State { table, name, bytes } => state::put(w, *table, name, bytes)?,
             Op::RemoveState { table, name } => state::remove(w, *table, name)?,
             Op::Run { id, bytes } => runs::put(w, &mut heads, id, bytes)?,
@@ -54,6 +57,7 @@ pub(crate) fn group<'a>(w: &mut Writer<'_>, ops: impl Iterator<Item = &'a Op>) -
             Op::RenewSecret(renewal) => secrets::renew(w, renewal)?,
         }
     }
+    by_posting.write(w)?;
     postings::count(w, &deltas)?;
     if heads != before { heads.write(w) } else { Ok(()) }
 }

@@ -34,6 +34,8 @@ pub enum AuditKind {
     Configuration,
     /// A secret was stored or forgotten (never its value).
     Secret,
+    /// A webhook came and was accepted or was known already; one that is refused is [`AuditKind::Security`].
+    Webhook,
     /// The agent itself: started, stopped, a part of it restarted.
     Agent,
 }
@@ -163,9 +165,31 @@ pub enum AuditFaultKind {
     Unreadable(StoreError),
 }
 
+/// Entries of the index by posting that one transaction adds.
+///
+/// They are written last and in order: each touches a page of its own somewhere in the file, and pages that are written
+/// one after the other come to lie side by side, where the next transaction finds them with few looks at the file.
+#[derive(Default)]
+pub(crate) struct ByPosting(Vec<[u8; 24]>);
+
+impl ByPosting {
+    fn add(&mut self, posting: [u8; 16], seq: u64) {
+        let mut key = [0; 24];
+        key[..16].copy_from_slice(&posting);
+        key[16..].copy_from_slice(&seq.to_be_bytes());
+        self.0.push(key);
+    }
+
+    pub(crate) fn write(mut self, w: &mut Writer<'_>) -> Result<(), Fault> {
+        self.0.sort_unstable();
+        self.0.iter().try_for_each(|key| w.put_raw(Table::AuditByPosting, key, &[]))
+    }
+}
+
 pub(crate) fn append(
     w: &mut Writer<'_>,
     heads: &mut Heads,
+    by_posting: &mut ByPosting,
     posting: Option<&str>,
     body: &[u8],
 ) -> Result<(), Fault> {
@@ -177,9 +201,7 @@ pub(crate) fn append(
     plain.extend_from_slice(body);
     w.put_sealed(Table::Audit, &seq.to_be_bytes(), &plain)?;
     if let Some(posting) = posting {
-        let mut key = w.keys().index_hash("audit", &[posting]).to_vec();
-        key.extend_from_slice(&seq.to_be_bytes());
-        w.put_raw(Table::AuditByPosting, &key, &[])?;
+        by_posting.add(w.keys().index_hash("audit", &[posting]), seq);
     }
     heads.audit = seq;
     heads.audit_hash = hash;

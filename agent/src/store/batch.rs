@@ -10,6 +10,7 @@ use super::state::StateTable;
 use crate::secret::SecretText;
 use serde::Serialize;
 use spend::posting::Posting;
+use std::borrow::Borrow;
 use zeroize::Zeroizing;
 
 /// Writes that belong together. Values are turned into bytes as they are added; if one cannot be, the whole batch is
@@ -30,6 +31,21 @@ pub(crate) enum Op {
     Secret { name: String, bytes: Zeroizing<Vec<u8>> },
     RemoveSecret { name: String },
     RenewSecret(Renewal),
+}
+
+impl Op {
+    /// Bytes that it holds, about.
+    pub(crate) fn size(&self) -> usize {
+        /// The item itself and its keys.
+        const REST: usize = 128;
+        REST + match self {
+            Op::Posting(posting) => posting.size(),
+            Op::Audit { body, .. } => body.len(),
+            Op::State { bytes, .. } | Op::Run { bytes, .. } => bytes.len(),
+            Op::Secret { bytes, .. } => bytes.len(),
+            Op::RemoveState { .. } | Op::RemoveSecret { .. } => 0,
+        }
+    }
 }
 
 impl std::fmt::Debug for Op {
@@ -66,8 +82,8 @@ impl Batch {
     }
 
     /// Writes a posting in its present state; an earlier state under the same key is replaced.
-    pub fn put_posting(&mut self, posting: Posting) -> &mut Self {
-        self.add(PreparedPosting::new(&posting, false).map(|p| Op::Posting(Box::new(p))))
+    pub fn put_posting(&mut self, posting: impl Borrow<Posting>) -> &mut Self {
+        self.add(PreparedPosting::new(posting.borrow(), false).map(|p| Op::Posting(Box::new(p))))
     }
 
     /// Writes a claim: refused if the posting is already in the ledger or closed.

@@ -3,6 +3,7 @@
 //! most postings below LMDB's limit for a value on a shared page.
 
 use super::error::StoreError;
+use lz4_flex::block::{compress_into, get_maximum_output_size};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -15,14 +16,26 @@ const WORTH: usize = 512;
 pub(crate) fn encode<T: Serialize + ?Sized>(table: &'static str, value: &T) -> Result<Vec<u8>, StoreError> {
     let mut bytes = Vec::with_capacity(1024);
     encode_plain(table, value, &mut bytes)?;
-    if bytes.len() > WORTH {
-        let mut shorter = lz4_flex::block::compress_prepend_size(&bytes[1..]);
-        if shorter.len() + 1 < bytes.len() {
-            shorter.insert(0, LZ4);
-            return Ok(shorter);
-        }
+    if bytes.len() > WORTH
+        && let Some(shorter) = compress(&bytes[1..])
+        && shorter.len() < bytes.len()
+    {
+        bytes = shorter;
     }
+    // Thousands of values may wait to be written, each no larger than it must be.
+    bytes.shrink_to_fit();
     Ok(bytes)
+}
+
+/// The way of writing, the length of the JSON, and the JSON compressed, as [`decode`] expects it.
+fn compress(json: &[u8]) -> Option<Vec<u8>> {
+    const HEAD: usize = 1 + size_of::<u32>();
+    let mut bytes = vec![0; HEAD + get_maximum_output_size(json.len())];
+    bytes[0] = LZ4;
+    bytes[1..HEAD].copy_from_slice(&u32::try_from(json.len()).ok()?.to_le_bytes());
+    let written = compress_into(json, &mut bytes[HEAD..]).ok()?;
+    bytes.truncate(HEAD + written);
+    Some(bytes)
 }
 
 /// Appends the value without compressing it: for secrets, of which no second copy is wanted.

@@ -240,17 +240,21 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotClaimable`], or as [`Store::commit`]; no ticket is made then.
-    pub async fn claim(&self, postings: Vec<Posting>, batch: Batch) -> Result<Vec<Claimed>, StoreError> {
+    pub async fn claim(
+        &self,
+        postings: impl AsRef<[Posting]>,
+        batch: Batch,
+    ) -> Result<Vec<Claimed>, StoreError> {
         let mut whole = Batch::new();
-        let mut intents = Vec::with_capacity(postings.len());
-        for posting in postings {
-            whole.put_claim(&posting);
+        let mut intents = Vec::with_capacity(postings.as_ref().len());
+        for posting in postings.as_ref() {
+            whole.put_claim(posting);
             let refused =
                 |why: &str| StoreError::NotClaimable { key: posting.key.clone(), why: why.to_owned() };
             let PostingState::Claimed { at } = posting.state else {
                 return Err(refused("it was not put into the state claimed"));
             };
-            let Some(plan) = posting.plan else { return Err(refused("it has no plan")) };
+            let Some(plan) = posting.plan.clone() else { return Err(refused("it has no plan")) };
             if plan.key != posting.key {
                 return Err(refused("its plan belongs to another posting"));
             }
@@ -262,7 +266,7 @@ impl Store {
     }
 
     /// Records an audit entry that needs no sync of its own: it is written with the next commit, at most two
-    /// seconds later, in order. Waits when thousands are waiting already.
+    /// seconds later, in order. Waits while too much is waiting already.
     pub fn note<D: Serialize>(&self, draft: AuditDraft<D>) {
         match (self.queue(), draft.into_op()) {
             (Ok(queue), Ok(op)) => queue.note(op),

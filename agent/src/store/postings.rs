@@ -169,6 +169,11 @@ impl PreparedPosting {
             bytes: encode(Table::Postings.name(), posting)?,
         })
     }
+
+    /// Bytes of its value.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 /// Where a posting stands in the indexes.

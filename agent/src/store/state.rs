@@ -21,6 +21,8 @@ pub enum StateTable {
     Meta,
     /// Which vendor a person said a merchant is.
     Choice,
+    /// Webhooks that were accepted, so that a repetition is known.
+    Webhook,
 }
 
 impl StateTable {
@@ -32,6 +34,7 @@ impl StateTable {
             StateTable::Flow => 4,
             StateTable::Meta => 5,
             StateTable::Choice => 6,
+            StateTable::Webhook => 7,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The one thread that writes. It drains what is waiting into one transaction (group commit): many callers, one fsync.
 //!
-//! Audit notes wait for the next commit, or at most [`NOTE_DELAY`]; they keep their order and none is dropped while
-//! the store can be written at all. If one caller's batch fails for a reason of its own, the others are written
+//! Audit notes wait for the next commit, or at most [`NOTE_DELAY`], or until they are many; they keep their order and
+//! none is dropped while the store can be written at all. What waits and what one transaction holds is bounded in
+//! bytes, because notes carry whole answers and each changed page of a transaction is memory until its commit. If one caller's batch fails for a reason of its own, the others are written
 //! without it.
 
 use super::apply;
@@ -16,10 +17,14 @@ use tokio::sync::oneshot;
 
 /// Longest time a note waits for company.
 const NOTE_DELAY: Duration = Duration::from_secs(2);
-/// Most notes that wait; then the next one waits for room.
-const NOTES_MAX: usize = 4096;
+/// Bytes of notes that are written without waiting longer.
+const NOTES_ENOUGH: usize = 1 << 20;
+/// Most bytes of notes that wait; then the next one waits for room.
+const NOTES_MAX: usize = 2 << 20;
 /// Most batches in one transaction.
 const GROUP_MAX: usize = 512;
+/// Most bytes in one transaction, unless its first item alone is larger: a batch is never divided.
+const GROUP_BYTES: usize = 2 << 20;
 
 /// Where the answer goes.
 pub(crate) enum Reply {
@@ -53,6 +58,10 @@ impl Item {
     fn is_job(&self) -> bool {
         matches!(self, Item::Job { .. })
     }
+
+    fn size(&self) -> usize {
+        self.ops().iter().map(Op::size).sum()
+    }
 }
 
 #[derive(Default)]
@@ -60,6 +69,8 @@ struct Waiting {
     items: VecDeque<Item>,
     jobs: usize,
     notes: usize,
+    /// Bytes of the notes.
+    note_bytes: usize,
     /// When the oldest note must be written.
     notes_due: Option<Instant>,
     closing: bool,
@@ -95,7 +106,7 @@ impl Queue {
     /// Hands a note over; waits while too many are waiting.
     pub(crate) fn note(&self, op: Op) {
         let mut waiting = self.lock();
-        while waiting.notes >= NOTES_MAX && !waiting.closing && !waiting.gone {
+        while waiting.note_bytes >= NOTES_MAX && !waiting.closing && !waiting.gone {
             self.arrived.notify_one();
             waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
@@ -103,10 +114,14 @@ impl Queue {
             tracing::error!("an audit note came after the store was closed");
             return;
         }
-        waiting.items.push_back(Item::Note(op));
+        let fewer = waiting.note_bytes < NOTES_ENOUGH;
         waiting.notes += 1;
+        waiting.note_bytes += op.size();
+        waiting.items.push_back(Item::Note(op));
         if waiting.notes_due.is_none() {
             waiting.notes_due = Some(Instant::now() + NOTE_DELAY);
+            self.arrived.notify_one();
+        } else if fewer && waiting.note_bytes >= NOTES_ENOUGH {
             self.arrived.notify_one();
         }
     }
@@ -128,7 +143,8 @@ impl Queue {
         let mut waiting = self.lock();
         loop {
             let now = Instant::now();
-            let notes_due = waiting.notes_due.is_some_and(|due| due <= now) || waiting.notes >= NOTES_MAX / 2;
+            let notes_due =
+                waiting.notes_due.is_some_and(|due| due <= now) || waiting.note_bytes >= NOTES_ENOUGH;
             if waiting.jobs > 0 || notes_due || (waiting.closing && !waiting.items.is_empty()) {
                 return Some(waiting.drain());
             }
@@ -158,6 +174,7 @@ impl Queue {
             return;
         }
         waiting.notes += notes.len();
+        waiting.note_bytes += notes.iter().map(Item::size).sum::<usize>();
         for note in notes.into_iter().rev() {
             waiting.items.push_front(note);
         }
@@ -168,10 +185,18 @@ impl Queue {
 impl Waiting {
     fn drain(&mut self) -> Vec<Item> {
         let mut group = Vec::new();
-        let mut jobs = 0;
-        while jobs < GROUP_MAX && group.len() < GROUP_MAX + NOTES_MAX {
-            let Some(item) = self.items.pop_front() else { break };
-            jobs += usize::from(item.is_job());
+        let (mut jobs, mut bytes) = (0, 0);
+        while jobs < GROUP_MAX
+            && let Some(size) = self.items.front().map(Item::size)
+            && (group.is_empty() || bytes + size <= GROUP_BYTES)
+            && let Some(item) = self.items.pop_front()
+        {
+            bytes += size;
+            if item.is_job() {
+                jobs += 1;
+            } else {
+                self.note_bytes -= size;
+            }
             group.push(item);
         }
         self.jobs -= jobs;

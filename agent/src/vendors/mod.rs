@@ -6,13 +6,15 @@ pub mod brex;
 pub mod epicor;
 pub mod expensify;
 pub mod http;
+pub mod idle;
 mod keeper;
 mod notes;
 pub mod registry;
+pub mod webhook;
 
 pub use crate::store::Claimed;
 pub use keeper::{CredentialKeeper, KeepError, StoreKeeper};
-pub use notes::{NoteError, Notes, StoreNotes};
+pub use notes::{LAST_USE, NoteError, Notes, StoreNotes, last_use};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};

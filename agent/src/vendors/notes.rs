@@ -2,6 +2,7 @@
 //! the ERP is which vendor there. A few short texts by name, durable.
 
 use crate::store::{Batch, StateTable, Store};
+use spend::Date;
 use spend::ids::ConnectionId;
 
 /// Why a note could not be read or written.
@@ -29,6 +30,14 @@ pub trait Notes: Send + Sync {
     /// # Errors
     /// When nothing was written.
     fn write(&self, name: &str, text: &str) -> Result<(), NoteError>;
+}
+
+/// The note that holds the day on which the connection's credential was last used with success.
+pub const LAST_USE: &str = "last-use";
+
+/// The day on which the credential was last used; `None` when it is not known.
+pub fn last_use(notes: &dyn Notes) -> Option<Date> {
+    notes.read(LAST_USE).ok().flatten()?.parse().ok()
 }
 
 /// Notes in the agent's store.

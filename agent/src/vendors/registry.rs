@@ -2,6 +2,8 @@
 //! names a vendor.
 
 use super::http::{CallLog, Gate, GateError, GateSettings, Pace, Paces, Transport};
+use super::idle::IdleLife;
+use super::webhook::WebhookKind;
 use super::{
     CredentialKeeper, ErpTarget, Notes, Probe, ProbeResult, ReferenceTarget, SpendSource, Verdict, acumatica,
     brex, epicor, expensify,
@@ -44,6 +46,10 @@ pub struct VendorKind {
     pub check: SettingsCheck,
     /// Whether, with these settings, the ERP itself refuses a second document under the plan's reference.
     pub unique: fn(&Map<String, Value>, &PostingPlan) -> bool,
+    /// How its webhooks are received; `None` = it sends none that are understood.
+    pub webhook: Option<WebhookKind>,
+    /// How long its credentials live unused; `None` = for ever, as far as is known.
+    pub idle_life: Option<IdleLife>,
     /// Makes the client.
     pub build: fn(Build) -> Result<Roles, Vec<String>>,
 }

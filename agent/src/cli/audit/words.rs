@@ -15,6 +15,7 @@ pub(super) const fn kind(kind: AuditKind) -> &'static str {
         AuditKind::Security => "SECURITY",
         AuditKind::Configuration => "configuration",
         AuditKind::Secret => "secret",
+        AuditKind::Webhook => "webhook",
         AuditKind::Agent => "agent",
     }
 }
@@ -23,6 +24,13 @@ pub(super) const fn kind(kind: AuditKind) -> &'static str {
 pub(super) fn summary(draft: &AuditDraft) -> String {
     let detail = &draft.detail;
     let text = |name: &str| detail[name].as_str().unwrap_or_default();
+    if is_delivery(draft) {
+        let why = detail["why"].as_str().map(|why| format!(": {}", output::short(why, 80)));
+        let id = output::short(text("id"), 60);
+        let event = [id.as_str(), text("event"), text("outcome")];
+        let event: Vec<&str> = event.into_iter().filter(|word| !word.is_empty()).collect();
+        return format!("webhook {}{}", event.join(" "), why.unwrap_or_default());
+    }
     match draft.kind {
         AuditKind::Transition => {
             let why = state_words(&detail["to"]);
@@ -53,10 +61,16 @@ pub(super) fn summary(draft: &AuditDraft) -> String {
             let result = if result.is_empty() { String::new() } else { format!(": {result}") };
             format!("{} {} {}{result}", text("verb"), text("set"), output::short(text("key"), 60))
         }
-        AuditKind::Run | AuditKind::Configuration | AuditKind::Agent => {
+        AuditKind::Run | AuditKind::Configuration | AuditKind::Webhook | AuditKind::Agent => {
             output::short(&detail.to_string(), 160)
         }
     }
+}
+
+/// Whether an entry is about a webhook; refused ones stand among what could have been an attack.
+fn is_delivery(draft: &AuditDraft) -> bool {
+    draft.kind == AuditKind::Webhook
+        || (draft.kind == AuditKind::Security && draft.detail["what"] == "webhook")
 }
 
 /// A state as it stands in an entry.
@@ -77,6 +91,13 @@ fn codes(state: &Value) -> Vec<&str> {
 /// The detail of an entry by a list of what may be told: nothing that a record says, nothing that a vendor wrote.
 pub(super) fn without_content(draft: &AuditDraft) -> Value {
     let detail = &draft.detail;
+    if is_delivery(draft) {
+        // Id, event and reason were written by whoever sent it.
+        return Value::Object(only(
+            detail,
+            &["what", "outcome", "code", "records", "received_at", "signed_at"],
+        ));
+    }
     match draft.kind {
         AuditKind::Call | AuditKind::Security => {
             let mut kept = only(detail, &["operation", "method", "status", "duration_ms", "security_event"]);
@@ -115,7 +136,9 @@ pub(super) fn without_content(draft: &AuditDraft) -> Value {
             }
             Value::Object(kept)
         }
-        AuditKind::Configuration | AuditKind::Secret | AuditKind::Agent => detail.clone(),
+        AuditKind::Configuration | AuditKind::Secret | AuditKind::Webhook | AuditKind::Agent => {
+            detail.clone()
+        }
     }
 }
 
@@ -170,6 +193,14 @@ mod tests {
                 json!({ "verb": "add", "set": "employees", "key": marker, "entry": { "name": marker }, "result": marker }),
             ),
             draft(AuditKind::Run, json!({ "read": 3, "errors": [marker] })),
+            draft(
+                AuditKind::Webhook,
+                json!({ "what": "webhook", "outcome": "accepted", "id": marker, "event": marker }),
+            ),
+            draft(
+                AuditKind::Security,
+                json!({ "what": "webhook", "outcome": "refused", "id": marker, "why": marker }),
+            ),
         ];
         for draft in table {
             let told = without_content(&draft).to_string();
@@ -189,6 +220,10 @@ mod tests {
         assert_eq!(summary(&draft(AuditKind::Transition, held)), "held: R1 is held: tag-missing");
         let added = json!({ "verb": "add", "set": "projects", "key": "P1", "result": "made" });
         assert_eq!(summary(&draft(AuditKind::Reference, added)), "add projects P1: made");
+        let forged =
+            json!({ "what": "webhook", "outcome": "refused", "id": "msg_1", "why": "no signature matches" });
+        let said = "webhook msg_1 refused: no signature matches";
+        assert_eq!(summary(&draft(AuditKind::Security, forged)), said);
         let secret = json!({ "verb": "set", "secret": "erp", "note": "" });
         assert_eq!(summary(&draft(AuditKind::Secret, secret)), "set erp");
     }

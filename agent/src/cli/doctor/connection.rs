@@ -9,7 +9,7 @@ use crate::secret::Origin;
 use crate::store::{SecretInfo, Store};
 use crate::vendors::http::net_probe::NetProbe;
 use crate::vendors::registry;
-use crate::vendors::{ProbeResult, Verdict};
+use crate::vendors::{ProbeResult, StoreNotes, Verdict, last_use};
 use anyhow::Result;
 use purser_proto::validate::{ValidConfig, ValidConnection};
 
@@ -28,6 +28,7 @@ pub(super) fn examine(
         for connection in wanted {
             let bar = output::spinner(global, &format!("looking at the way to {}", connection.url));
             let mut checks = vec![secret(store.as_ref(), connection)];
+            checks.extend(store.as_ref().and_then(|store| idle(context, store, connection)));
             checks.extend(way(context, store.as_ref(), connection).await);
             bar.finish_and_clear();
             let name = format!("connection {} ({}, {})", connection.id, connection.kind, connection.url);
@@ -51,6 +52,14 @@ fn secret(store: Option<&Store>, connection: &ValidConnection) -> ProbeResult {
         return check("secret", Verdict::Fail, format!("there is no secret `{name}` in the store"), set);
     };
     judge_secret(&info, connection, &set)
+}
+
+/// The countdown of a credential that dies when it is not used.
+fn idle(context: &Context, store: &Store, connection: &ValidConnection) -> Option<ProbeResult> {
+    let life = registry::vendor(&connection.kind)?.idle_life?;
+    let last = last_use(&StoreNotes::new(store, &connection.id));
+    let idle = life.judge(last, context.clock.now().date_naive());
+    Some(check("credential life", idle.verdict, idle.words(), idle.fix()))
 }
 
 fn judge_secret(info: &SecretInfo, connection: &ValidConnection, set: &str) -> ProbeResult {

@@ -43,6 +43,7 @@ use crate::clock::Clock;
 use crate::secret::Credential;
 use crate::vendors::http::Transport;
 use crate::vendors::registry::{Build, Roles, VendorKind};
+use crate::vendors::webhook::{SECRET_FIELDS, WebhookKind};
 use crate::vendors::{Claimed, CredentialKeeper, ErpDocument, ErpTarget, Probe, ProbeResult};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -66,7 +67,8 @@ pub const CREDENTIAL_FIELDS: &[&str] = &[
     "user",
     "password",
     "refresh_token",
-    "webhook_secret",
+    SECRET_FIELDS[0],
+    SECRET_FIELDS[1],
 ];
 
 /// This vendor's line in the registry.
@@ -82,6 +84,13 @@ pub const KIND: VendorKind = VendorKind {
     schema: || schemars::schema_for!(Settings).to_value(),
     check: |settings| Settings::from_json(settings).map(drop),
     unique: |settings, plan| Settings::from_json(settings).is_ok_and(|settings| is_unique(&settings, plan)),
+    webhook: Some(WebhookKind {
+        verify: webhook::verify,
+        parse: webhook::hint,
+        // Its company is a tenant, which only the older sign-in names.
+        company: |_| None,
+    }),
+    idle_life: None,
     build,
 };
 

@@ -3,8 +3,10 @@
 //! where to look.
 
 use super::settings::Settings;
+use crate::vendors::webhook::{Delivery, Hint, Proven, Refusal, Secrets, shared_secret};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use spend::ids::SourceId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most ids that a hint names; a notification with more says only that much has changed.
@@ -13,9 +15,6 @@ const MOST_IDS: usize = 200;
 /// Why a notification is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PushRefused {
-    /// The header is missing or holds another value.
-    #[error("the header with the shared secret is missing or wrong")]
-    Secret,
     /// The body is no notification.
     #[error("the body is no push notification")]
     Malformed,
@@ -81,12 +80,32 @@ pub fn header(settings: &Settings) -> &str {
     &settings.webhook_header
 }
 
-/// Whether the header's value is the shared secret, compared without an early end. An empty secret opens nothing.
-pub fn is_from_sender(value: Option<&[u8]>, secret: &[u8]) -> bool {
-    // Hashes of equal length hide also how long the secret is.
-    let given = blake3::hash(value.unwrap_or_default());
-    let equal = given == blake3::hash(secret);
-    equal && value.is_some() && !secret.is_empty()
+/// Whether the delivery has the shared secret in the header that the settings name.
+///
+/// # Errors
+/// What is wrong, by name.
+pub fn verify(
+    delivery: &Delivery,
+    secrets: &Secrets,
+    settings: &Map<String, Value>,
+) -> Result<Proven, Refusal> {
+    let settings = Settings::from_json(settings).unwrap_or_default();
+    shared_secret::verify(delivery, header(&settings), secrets)
+}
+
+/// Reads the body of a notification into what every vendor's webhooks come to; repetitions are told by query and id (D).
+///
+/// # Errors
+/// That it is no notification, in words.
+pub fn hint(body: &[u8]) -> Result<Hint, String> {
+    let push = read(body).map_err(|refused| refused.to_string())?;
+    Ok(Hint {
+        id: Some(format!("{}/{}", push.query, push.id)),
+        event: push.query,
+        company: Some(push.company).filter(|company| !company.is_empty()),
+        records: push.records.into_keys().map(SourceId::new).collect(),
+        wake: true,
+    })
 }
 
 /// Reads the body of a notification whose sender is known.

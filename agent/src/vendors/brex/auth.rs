@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::secret::{BoundSecret, Credential, Encoding, SecretText};
 use crate::vendors::CredentialKeeper;
 use crate::vendors::http::{Answer, Body, Call, Effect, Token, TokenCache, Transport, retry_after};
+use crate::vendors::webhook::SECRET_FIELDS;
 use chrono::TimeDelta;
 use reqwest::Method;
 use secrecy::SecretString;
@@ -17,7 +18,8 @@ use url::Url;
 
 /// The fields a credential of this vendor may have: `token`, or the other three for OAuth, of which the agent itself
 /// replaces `refresh_token` with every renewal.
-pub const CREDENTIAL_FIELDS: &[&str] = &["token", "client_id", "client_secret", "refresh_token"];
+pub const CREDENTIAL_FIELDS: &[&str] =
+    &["token", "client_id", "client_secret", "refresh_token", SECRET_FIELDS[0], SECRET_FIELDS[1]];
 
 /// Life of an access token that does not say how long it lives (D: 3600 s).
 const DEFAULT_LIFE: TimeDelta = TimeDelta::minutes(30);
@@ -26,6 +28,8 @@ const DEFAULT_LIFE: TimeDelta = TimeDelta::minutes(30);
 pub const IDLE_END_DAYS: i64 = 30;
 /// Days without a call after which somebody should look.
 pub const IDLE_WARN_DAYS: i64 = 25;
+/// Days without a call after which something is read only to keep the credential alive.
+pub const KEEP_ALIVE_DAYS: i64 = 7;
 
 /// What a person does about a refused credential.
 pub(super) fn how_to_mend(secret: &str) -> String {

@@ -36,15 +36,19 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use auth::{CREDENTIAL_FIELDS, IDLE_END_DAYS, IDLE_WARN_DAYS};
+pub use auth::{CREDENTIAL_FIELDS, IDLE_END_DAYS, IDLE_WARN_DAYS, KEEP_ALIVE_DAYS};
 pub use money::{Major, Minor, NumberText};
 pub use settings::Settings;
 
 use crate::clock::Clock;
 use crate::secret::{Credential, SecretText};
 use crate::vendors::http::{Answer, Body, Call, Effect, Transport};
+use crate::vendors::idle::IdleLife;
 use crate::vendors::registry::{Build, Roles, VendorKind};
-use crate::vendors::{CredentialKeeper, Notes, Probe, ProbeResult, SourcePage, SourceWindow, SpendSource};
+use crate::vendors::webhook::{WebhookKind, svix};
+use crate::vendors::{
+    CredentialKeeper, LAST_USE, Notes, Probe, ProbeResult, SourcePage, SourceWindow, SpendSource,
+};
 use async_trait::async_trait;
 use auth::Identity;
 use calls::Request;
@@ -77,6 +81,16 @@ pub const KIND: VendorKind = VendorKind {
     schema: || schemars::schema_for!(Settings).to_value(),
     check: |settings| Settings::from_json(settings).map(drop),
     unique: |_, _| false,
+    webhook: Some(WebhookKind {
+        verify: |delivery, secrets, _| svix::verify(delivery, secrets),
+        parse: webhook::parse,
+        company: |settings| Settings::from_json(settings).ok()?.company_id,
+    }),
+    idle_life: Some(IdleLife {
+        end_days: IDLE_END_DAYS,
+        warn_days: IDLE_WARN_DAYS,
+        keep_alive_days: KEEP_ALIVE_DAYS,
+    }),
     build,
 };
 
@@ -287,7 +301,7 @@ impl Brex {
         let mut noted = self.noted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if *noted != Some(today) {
             *noted = Some(today);
-            if let Err(error) = self.notes.write(probe::LAST_USE, &today.to_string()) {
+            if let Err(error) = self.notes.write(LAST_USE, &today.to_string()) {
                 tracing::warn!(%error, "the use of the credential could not be noted");
             }
         }

@@ -7,12 +7,8 @@ use super::settings::SurfaceChoice;
 use super::surface::Surface;
 use super::wire::{Company, User};
 use super::{Brex, calls};
-use crate::vendors::{ProbeResult, Verdict};
-use spend::Date;
+use crate::vendors::{ProbeResult, Verdict, last_use};
 use spend::posting::{Failure, FailureClass};
-
-/// The note that holds the day on which the credential was used last.
-pub(super) const LAST_USE: &str = "last-use";
 
 const CREDENTIALS: &str = "credentials";
 const COMPANY: &str = "company";
@@ -45,8 +41,7 @@ impl Brex {
 
     /// Days since the credential was used, before this very check.
     fn idle_days(&self) -> Option<i64> {
-        let last: Date = self.notes.read(LAST_USE).ok().flatten()?.parse().ok()?;
-        Some((self.today() - last).num_days())
+        Some((self.today() - last_use(&*self.notes)?).num_days())
     }
 
     fn alive(&self, user: &User, idle: Option<i64>) -> ProbeResult {

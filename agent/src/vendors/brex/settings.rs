@@ -53,6 +53,10 @@ pub struct Settings {
     /// Once a day records that wait are looked for this many days back, because one can wait long in review; 0 = never.
     /// Default: 400.
     pub sweep_days: u16,
+    /// The company's id at Brex (`cuacc_...`, see `purser doctor`): webhooks of other companies are left alone. Default:
+    /// none, every webhook that its secret proves is for this connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub company_id: Option<String>,
     /// What is read where the accounting API is not granted.
     pub expenses: Expenses,
     /// Where reference data goes.
@@ -239,6 +243,7 @@ impl Default for Settings {
             report_size: 50,
             lead_days: 31,
             sweep_days: 400,
+            company_id: None,
             expenses: Expenses::default(),
             reference: Reference::default(),
             rate_limits: vec![(1000, 60)],

@@ -1,41 +1,19 @@
-//! Events of Brex, after their signature was verified elsewhere: from a body to a hint which records to fetch. An event
+//! Events of Brex, after their signature was verified (`vendors/webhook`): from a body to a hint which records to fetch. An event
 //! is thin, may come twice, late or out of order, and may name records that are not ready any more: it only ever causes
 //! a fetch.
 
+use crate::vendors::webhook::{Hint, MOST_BODY};
 use serde_json::{Map, Value};
 use spend::ids::SourceId;
 use std::collections::BTreeSet;
-
-/// Largest body that is read.
-pub const MOST_BYTES: usize = 1 << 20;
-
-/// What an event is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hint {
-    /// `ACCOUNTING_RECORD_READY_FOR_EXPORT`, ...; an open list.
-    pub event: String,
-    /// The company it belongs to; events of another company are none of this connection's.
-    pub company: Option<String>,
-    /// Records to fetch, each once. Empty for events that are about something else.
-    pub records: Vec<SourceId>,
-    /// Whether anything is to be fetched at all: the records that are named, else whatever is ready.
-    pub wake: bool,
-}
-
-impl Hint {
-    /// The records in batches of at most `most`.
-    pub fn batches(&self, most: usize) -> impl Iterator<Item = &[SourceId]> {
-        self.records.chunks(most.max(1))
-    }
-}
 
 /// Reads a body. Events that are not known are hints that wake nobody: they are acknowledged, and counted.
 ///
 /// # Errors
 /// What is wrong with the body, in words: it is no event, or it contradicts itself.
 pub fn parse(body: &[u8]) -> Result<Hint, String> {
-    if body.len() > MOST_BYTES {
-        return Err(format!("the body is larger than {MOST_BYTES} bytes"));
+    if body.len() > MOST_BODY {
+        return Err(format!("the body is larger than {MOST_BODY} bytes"));
     }
     let value: Value =
         serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
@@ -51,7 +29,7 @@ pub fn parse(body: &[u8]) -> Result<Hint, String> {
         }
         _ => (false, Vec::new()),
     };
-    Ok(Hint { event: name, company, records, wake })
+    Ok(Hint { event: name, company, records, wake, id: None })
 }
 
 /// A text under any of its spellings: the accounting event has `companyId` where the others have `company_id` (D).

@@ -70,6 +70,8 @@ pub const KIND: VendorKind = VendorKind {
     schema: || schemars::schema_for!(Settings).to_value(),
     check: |settings| Settings::from_json(settings).map(drop),
     unique: |settings, plan| Settings::from_json(settings).is_ok_and(|settings| settings.is_unique(plan)),
+    webhook: None,
+    idle_life: None,
     build,
 };
 

@@ -1,12 +1,13 @@
 //! The HTTP client of one connection: trust, proxy, time-outs. The only place that builds one.
 
-use super::{GateError, destination};
+use super::{GateError, destination, trust};
 use crate::secret::{Credential, Origin};
 use purser_proto::config::NetworkSettings;
-use reqwest::{Certificate, Client, ClientBuilder, Proxy, redirect};
+use reqwest::{Client, ClientBuilder, Proxy, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::LazyLock;
 use std::time::Duration;
 use url::Url;
 
@@ -23,12 +24,15 @@ pub fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
+/// A client that speaks HTTPS, made when it is first wanted.
+type Late = LazyLock<Result<Client, GateError>, Box<dyn FnOnce() -> Result<Client, GateError> + Send>>;
+
 /// The clients of one gate.
 #[derive(Debug)]
 pub(super) struct Clients {
     /// For everything else. Where plain HTTP to this machine is allowed it may be all that is used, so a machine
     /// without any certificate authority is told so only when HTTPS is wanted.
-    outward: Result<Client, GateError>,
+    outward: Late,
     /// For this machine's own addresses: never through a proxy, which would see plain HTTP and could not reach them.
     loopback: Option<Loopback>,
 }
@@ -36,7 +40,7 @@ pub(super) struct Clients {
 #[derive(Debug)]
 struct Loopback {
     plain: Client,
-    https: Result<Client, GateError>,
+    https: Late,
 }
 
 impl Clients {
@@ -47,20 +51,20 @@ impl Clients {
     ) -> Result<Self, GateError> {
         install_crypto();
         let extra = extra_ca(network)?;
-        let trusting = || Ok(base(network, user_agent).tls_certs_merge(certificates(&extra)?));
+        let base = || base(network, user_agent);
         let outward = match proxy_setting(network)? {
-            ProxySetting::FromSystem => trusting()?,
-            ProxySetting::None => trusting()?.no_proxy(),
-            ProxySetting::Through(url) => trusting()?.proxy(proxy(&url, network, proxy_credential)?),
+            ProxySetting::FromSystem => base(),
+            ProxySetting::None => base().no_proxy(),
+            ProxySetting::Through(url) => base().proxy(proxy(&url, network, proxy_credential)?),
         };
-        let outward = build(outward);
+        let outward = late(outward, &extra);
         if !network.allow_plain_loopback {
-            return Ok(Self { outward: Ok(outward?), loopback: None });
+            LazyLock::force(&outward).as_ref().map_err(Clone::clone)?;
+            return Ok(Self { outward, loopback: None });
         }
         // Plain HTTP trusts nobody, and asking for the system's authorities fails where there are none.
-        let plain = build(base(network, user_agent).tls_certs_only(certificates(&extra)?).no_proxy())?;
-        let https = build(trusting()?.no_proxy());
-        Ok(Self { outward, loopback: Some(Loopback { plain, https }) })
+        let plain = build(base().tls_certs_only(Vec::new()).no_proxy())?;
+        Ok(Self { outward, loopback: Some(Loopback { plain, https: late(base().no_proxy(), &extra) }) })
     }
 
     /// The client for an address that was checked.
@@ -71,6 +75,11 @@ impl Clients {
             None => self.outward.as_ref(),
         }
     }
+}
+
+fn late(builder: ClientBuilder, extra: &[CertificateDer<'static>]) -> Late {
+    let extra = extra.to_vec();
+    LazyLock::new(Box::new(move || build(builder.tls_backend_preconfigured(trust::tls(&extra)?))))
 }
 
 fn build(builder: ClientBuilder) -> Result<Client, GateError> {
@@ -176,11 +185,6 @@ fn base(network: &NetworkSettings, user_agent: &str) -> ClientBuilder {
         .gzip(true)
         .resolve_to_addrs("localhost", &here)
         .user_agent(user_agent)
-}
-
-fn certificates(extra: &[CertificateDer<'static>]) -> Result<Vec<Certificate>, GateError> {
-    let read = extra.iter().map(|certificate| Certificate::from_der(certificate));
-    read.collect::<Result<_, _>>().map_err(|error| GateError::Client(super::outcome::chain(&error)))
 }
 
 fn proxy(url: &Url, network: &NetworkSettings, credential: Option<&Credential>) -> Result<Proxy, GateError> {

@@ -243,7 +243,9 @@ impl Gate {
         let mut response = request.send().await.map_err(|error| scene.judge(&error.without_url()))?;
         let status = response.status().as_u16();
         let headers = first_values(response.headers());
-        let mut body = Vec::new();
+        let length = response.content_length().and_then(|length| usize::try_from(length).ok());
+        let mut body =
+            Vec::with_capacity(length.unwrap_or_default().min(self.settings.max_body).min(1 << 20));
         while let Some(chunk) = response.chunk().await.map_err(|error| scene.judge(&error.without_url()))? {
             if body.len() + chunk.len() > self.settings.max_body {
                 let most = self.settings.max_body;

@@ -18,6 +18,7 @@ mod send_log;
 mod tests;
 mod token;
 mod transport;
+mod trust;
 
 pub use client::install_crypto;
 pub use gate::{DEFAULT_MAX_BODY, Gate, GateError, GateSettings, GateStats};

@@ -1,7 +1,8 @@
 //! What an event says.
 
-use super::super::webhook::{Hint, parse};
+use super::super::webhook::parse;
 use super::*;
+use crate::vendors::webhook::Hint;
 
 fn hint(body: &Value) -> Hint {
     parse(body.to_string().as_bytes()).unwrap()
