@@ -9,9 +9,10 @@ use serde_json::Value;
 use super::accidents::Look;
 use super::outcome::{Outcome, Seen};
 use super::{Stage, ceiling};
-use crate::harness::{Finished, Route, System};
+use crate::harness::{CARD_RECORDS, Finished, Route, System};
 use crate::invariants::{
-    Evidence, Needles, Tally, booked_documents, decimal, open_records, ready_records, records_of, source_id,
+    Evidence, Needles, Sums, Tally, booked_documents, brex, decimal, open_records, ready_records, records_of,
+    source_id,
 };
 
 /// Calls to Expensify that a process of the agent may make before its own pace holds it back.
@@ -227,6 +228,15 @@ impl Stage {
             rows.push(self.prove_one(route, seen).await?);
         }
         self.table(&["source", "posting log", "ERP", "held", "pending", "handled", "", "verdict"], &rows);
+        for route in self.routes() {
+            for (currency, minor) in self.exported_by_others(route).await? {
+                let amount = decimal(minor, &currency);
+                self.voice.say(&format!(
+                    "pending in {}: {amount} {currency} that somebody exported by hand before; no run has read it",
+                    route.flow()
+                ));
+            }
+        }
         let (finished, audit) = self.purser.json(&["audit", "verify"]).await?;
         seen.audit_intact = finished.code == Some(0);
         seen.audit_entries = audit.pointer("/head/entries").and_then(Value::as_u64).unwrap_or_default();
@@ -251,7 +261,9 @@ impl Stage {
         let judged = self.tally_of_now(route).await?;
         let independent = |sums: &BTreeMap<String, i64>| sums.get(currency).copied().unwrap_or_default();
         let mine = [&judged.source_total, &judged.erp_total, &judged.held_total].map(independent);
-        if mine != [sum("source"), sum("erp"), sum("held")] {
+        let others = self.exported_by_others(route).await?;
+        let other = independent(&others);
+        if mine != [sum("source") - other, sum("erp"), sum("held")] || sum("pending") != other {
             let flow = route.flow();
             seen.faults.push(format!("the proof's sums of {flow} are not those of the simulators"));
         }
@@ -260,6 +272,14 @@ impl Stage {
         let verdict = if agrees { "agree" } else { "DIFFER" };
         let row = row.into_iter().chain([currency.to_owned(), verdict.to_owned()]);
         Ok(self.cell(route).into_iter().chain(row).collect())
+    }
+
+    /// What was exported at the source before the agent came.
+    async fn exported_by_others(&self, route: Route) -> Result<Sums> {
+        if route.source() != System::Brex {
+            return Ok(Sums::new());
+        }
+        brex::exported_by_others(&self.state(route.source()).await?, &CARD_RECORDS)
     }
 
     async fn second_run(&self, seen: &mut Seen) -> Result<()> {

@@ -176,11 +176,17 @@ impl AgentConfig {
                 format!("unique_invoice_numbers = {}", self.unique),
             ],
             System::Acumatica => {
-                let why = "The sandbox carries a request out at once; a real site may keep it waiting for ten minutes,";
+                let why = "The sandbox has no licence to share, and carries a request out at once; a real site may keep it";
                 put(text, format_args!("# {why}"));
-                put(text, format_args!("# which is why the product's own default is 660 seconds."));
+                put(
+                    text,
+                    format_args!(
+                        "# waiting for ten minutes, which is why the product's own default is 660 seconds."
+                    ),
+                );
                 vec![
                     format!("commit_seconds = {}", self.settle_window),
+                    "requests_per_minute = 100000".to_owned(),
                     "subaccount_segments = [\"Department\", \"Cost centre\"]".to_owned(),
                     format!("unique_vendor_refs = {}", self.unique),
                 ]

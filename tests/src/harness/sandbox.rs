@@ -195,9 +195,9 @@ pub struct Sandbox {
     pub acumatica: Running,
     /// Brex.
     pub brex: Running,
-    /// What all but the second Expensify account were filled from.
+    /// What Expensify, Brex and Epicor were filled from.
     pub world: World,
-    /// What the second Expensify account was filled from: other reports of the same company.
+    /// What the second Expensify account and Acumatica were filled from: other people with other reports.
     pub second_world: World,
     /// Card and cash spend of the world.
     pub spend: Vec<WorldSpend>,
@@ -230,7 +230,8 @@ impl Sandbox {
         Self::start_with(world, options).await
     }
 
-    /// Starts the simulators on a given world; of `options.world` only the second Expensify account's is made.
+    /// Starts the simulators on a given world; of `options.world` only that of the second Expensify account
+    /// and Acumatica is made.
     ///
     /// # Errors
     /// When a port is taken.
@@ -277,7 +278,8 @@ impl Sandbox {
         };
         let expensify = serve(Box::new(ExpensifySim::from_world(&world, expensify)), settings(0)?).await?;
         let epicor = serve(Box::new(EpicorSim::from_world(&world, epicor)), settings(1)?).await?;
-        let acumatica = serve(Box::new(AcumaticaSim::from_world(&world, acumatica)), settings(2)?).await?;
+        let acumatica =
+            serve(Box::new(AcumaticaSim::from_world(&second_world, acumatica)), settings(2)?).await?;
         let brex = BrexSim::with_movements(&world, spend.clone(), brex, clock.clone());
         let brex = serve(Box::new(brex), settings(BREX_PORT)?).await?;
         let second_expensify = ExpensifySim::from_world(&second_world, second_expensify);
@@ -459,7 +461,7 @@ impl Sandbox {
     }
 }
 
-/// Another account of the same company.
+/// Another company.
 fn second(options: &WorldOptions) -> WorldOptions {
     WorldOptions { seed: options.seed ^ 0x0002_ACC0, ..options.clone() }
 }
@@ -467,7 +469,8 @@ fn second(options: &WorldOptions) -> WorldOptions {
 /// Why a movement with this fault must be held; `ap` = as an invoice of the merchant's supplier.
 const fn hold_of(fault: SpendFault, ap: bool) -> Option<&'static str> {
     match fault {
-        SpendFault::NoAccount | SpendFault::ByHand => Some("category-unmapped"),
+        SpendFault::NoAccount => Some("category-missing"),
+        SpendFault::ByHand => Some("category-unmapped"),
         SpendFault::AccountInactive => Some("account-inactive"),
         SpendFault::ProjectClosed => Some("project-closed"),
         SpendFault::MerchantUnknown | SpendFault::MerchantAmbiguous if ap => Some("merchant-unmatched"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{Ready, text};
+use super::{Ready, Sums, add, text};
 
 /// Records of these types that are ready, or were reported as exported, by id. What was exported by hand is not among
 /// them; the total is negative where money came back.
@@ -29,6 +29,22 @@ pub fn ready_records(brex: &Value, types: &[&str]) -> Result<BTreeMap<String, Re
         }
     }
     Ok(ready)
+}
+
+/// Sums of records of these types that somebody else exported: a proof shows them as read by no run.
+///
+/// # Errors
+/// When the state is not what the simulator writes.
+pub fn exported_by_others(brex: &Value, types: &[&str]) -> Result<Sums> {
+    let mut sums = Sums::new();
+    for record in records(brex)?.iter().filter(|record| types.contains(&text(record, "type"))) {
+        let reported = record.get("reported") == Some(&Value::Bool(true));
+        if text(record, "review_status") == "EXPORTED" && !reported {
+            let total = record.get("total").and_then(Value::as_i64).context("a record without a total")?;
+            add(&mut sums, text(record, "currency"), total);
+        }
+    }
+    Ok(sums)
 }
 
 /// The references that were reported, by record id.
@@ -63,6 +79,7 @@ mod tests {
         assert!(!ready["a"].marked && ready["b"].marked);
         assert_eq!(reported_references(&state).unwrap().keys().collect::<Vec<_>>(), ["b"]);
         assert!(ready_records(&state, &["CARD_PAYMENT"]).unwrap().is_empty());
+        assert_eq!(exported_by_others(&state, &["CARD_EXPENSE_POST"]).unwrap()["USD"], 5);
         assert!(ready_records(&json!({}), &[]).is_err());
     }
 }
