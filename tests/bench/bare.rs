@@ -132,9 +132,12 @@ fn settled(ended: Option<Ended>) -> Result<bool> {
     ended.context("a call got lost")??
 }
 
+/// The name that a bare client gives to vendors.
+pub(crate) const USER_AGENT: &str = "bare-loop";
+
 /// The same settings as the agent's gate.
 #[expect(clippy::disallowed_methods, reason = "this is the floor that the gate is compared with")]
-fn client() -> Result<reqwest::Client> {
+pub(crate) fn client() -> Result<reqwest::Client> {
     purser::vendors::http::install_crypto();
     Ok(reqwest::Client::builder()
         .tls_backend_rustls()
@@ -146,7 +149,7 @@ fn client() -> Result<reqwest::Client> {
         .tcp_keepalive(Duration::from_secs(30))
         .gzip(true)
         .no_proxy()
-        .user_agent("bare-loop")
+        .user_agent(USER_AGENT)
         .build()?)
 }
 

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
+use sandbox::harness::Route;
 use serde::Serialize;
 
 use bare::BareArgs;
@@ -30,16 +31,19 @@ use table::Row;
 struct Cli {
     #[command(subcommand)]
     part: Option<Part>,
-    /// Small sizes and one minute at the ceiling: the whole in under two minutes.
+    /// Small sizes and one minute at the ceilings: the whole in under two minutes.
     #[arg(long, conflicts_with = "full")]
     quick: bool,
     /// Also a log of 1,000,000 postings (about 2 GB of disk).
     #[arg(long)]
     full: bool,
-    /// Reports in the run.
+    /// Reports in each run; of card spend so many movements.
     #[arg(long, value_name = "N")]
     reports: Option<usize>,
-    /// Minutes at the rate ceiling, in real time; 0 leaves it out.
+    /// Measure these flows only.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    flow: Vec<Route>,
+    /// Minutes at the vendors' rate ceilings, in real time; 0 leaves them out.
     #[arg(long, value_name = "N")]
     minutes: Option<u32>,
     /// Leave everything out but these.
@@ -114,13 +118,18 @@ fn one_thread() -> Result<tokio::runtime::Runtime> {
 async fn whole(cli: &Cli) -> Result<()> {
     let wanted = |measure| cli.only.is_empty() || cli.only.contains(&measure);
     let minutes = cli.minutes.unwrap_or(if cli.quick { 1 } else { 5 });
-    // The agent waits at the ceiling nearly all the time, so this one can go beside the others.
-    let ceiling = (minutes > 0 && wanted(Measure::Ceiling)).then(|| tokio::spawn(ceiling::measure(minutes)));
+    let routes = if cli.flow.is_empty() { Route::ALL.to_vec() } else { cli.flow.clone() };
+    // The agent waits at a ceiling nearly all the time, so these can go beside the others.
+    let ceiling = (minutes > 0 && wanted(Measure::Ceiling))
+        .then(|| tokio::spawn(ceiling::measure(routes.clone(), minutes)));
     let mut rows = Vec::new();
     if wanted(Measure::Run) {
-        let reports = cli.reports.unwrap_or(if cli.quick { 200 } else { 2_000 });
+        let records = cli.reports.unwrap_or(if cli.quick { 200 } else { 2_000 });
         let idle_seconds = if cli.quick { 5 } else { 15 };
-        rows.extend(spend_run::measure(Sizes { reports, idle_seconds }, &say).await?);
+        for route in routes {
+            rows.extend(spend_run::measure(route, Sizes { records, idle_seconds }, &say).await?);
+        }
+        rows.push(spend_run::binary().await?);
     }
     if wanted(Measure::Store) {
         let sizes: &[u32] = match (cli.quick, cli.full) {
@@ -133,7 +142,7 @@ async fn whole(cli: &Cli) -> Result<()> {
         rows.extend(store::measure(sizes, &say).await?);
     }
     if let Some(ceiling) = ceiling {
-        say(&format!("the end of {minutes} min at the rate ceiling"));
+        say(&format!("the end of {minutes} min at the rate ceilings"));
         rows.extend(ceiling.await??);
     }
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use sandbox::harness::{Home, Purser};
+use sandbox::harness::{Home, Purser, Route, locate};
 
 use crate::bare::{self, BareResult};
 use crate::process::{self, Memory, Usage};
 use crate::table::{Row, Target};
-use crate::vendors::{Side, Vendors};
+use crate::vendors::{Side, Vendors, Wanted};
 
 /// Records that share a group commit in the floor: the agent's own batch.
 const BATCH: usize = 100;
@@ -21,8 +21,8 @@ const MIB: f64 = 1024.0;
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes {
-    /// Reports in the source.
-    pub(crate) reports: usize,
+    /// Reports or movements of card spend in the source.
+    pub(crate) records: usize,
     /// Seconds that the service idles before it is looked at.
     pub(crate) idle_seconds: u64,
 }
@@ -36,21 +36,22 @@ struct FirstRun {
     erp_calls: usize,
 }
 
-/// Measures and answers the rows.
-pub(crate) async fn measure(sizes: Sizes, say: &dyn Fn(&str)) -> Result<Vec<Row>> {
+/// Measures a route's flow and answers the rows.
+pub(crate) async fn measure(route: Route, sizes: Sizes, say: &dyn Fn(&str)) -> Result<Vec<Row>> {
     let home = Home::new()?;
-    let vendors = Vendors::start(sizes.reports, false).await?;
+    let wanted = Wanted::unlimited(route, sizes.records);
+    let vendors = Vendors::start(wanted).await?;
     let purser = vendors.agent(&home, &[]).await?;
-    say(&format!("a run over {} reports", sizes.reports));
+    say(&format!("{}: a run over {} {}s", route.flow(), sizes.records, route.record()));
     let first = first_run(&purser, &vendors).await?;
     let tape = home.beside().join("calls.jsonl");
     bare::write_tape(&vendors.tape.take(), &tape)?;
     let calls = first.source_calls + first.erp_calls;
     say(&format!("the same {calls} calls by a bare loop"));
-    let bare = bare::replay(&tape, &fresh(sizes).await?, 0).await?;
+    let bare = bare::replay(&tape, &Vendors::start(wanted).await?, 0).await?;
     say("the same calls by a bare loop with a group commit");
     let every = (calls * BATCH / first.records.max(1)).max(1);
-    let synced = bare::replay(&tape, &fresh(sizes).await?, every).await?;
+    let synced = bare::replay(&tape, &Vendors::start(wanted).await?, every).await?;
     std::fs::remove_file(&tape)?;
     let mut rows = run_rows(&first, &bare, &synced);
     say("runs over unchanged data");
@@ -58,19 +59,17 @@ pub(crate) async fn measure(sizes: Sizes, say: &dyn Fn(&str)) -> Result<Vec<Row>
     say("starts");
     rows.extend(starts(&purser, &vendors).await?);
     say("the idle service");
-    rows.extend(idle(&purser, sizes.idle_seconds).await?);
-    let size = std::fs::metadata(purser.binary())?.len();
-    rows.push(
-        Row::new("binary", "size of the binary", size as f64 / MIB / MIB, "MiB")
-            .target(Target::ValueAtMost(20.0)),
-    );
+    rows.extend(idle(&purser, route, sizes.idle_seconds).await?);
     let wrong: Vec<String> = vendors.source.misuse().into_iter().chain(vendors.erp.misuse()).collect();
     ensure!(wrong.is_empty(), "the agent made wrong calls, so nothing of this counts: {}", wrong.join("; "));
-    Ok(rows)
+    Ok(rows.into_iter().map(|row| row.of(route.flow())).collect())
 }
 
-async fn fresh(sizes: Sizes) -> Result<Vendors> {
-    Vendors::start(sizes.reports, false).await
+/// The size of the agent's binary, which is the same for every flow.
+pub(crate) async fn binary() -> Result<Row> {
+    let size = std::fs::metadata(locate(&|_| {}).await?)?.len();
+    Ok(Row::new("binary", "size of the binary", size as f64 / MIB / MIB, "MiB")
+        .target(Target::ValueAtMost(20.0)))
 }
 
 async fn first_run(purser: &Purser, vendors: &Vendors) -> Result<FirstRun> {
@@ -181,14 +180,14 @@ async fn starts(purser: &Purser, vendors: &Vendors) -> Result<Vec<Row>> {
 }
 
 /// The service after it has run the flow once.
-async fn idle(purser: &Purser, seconds: u64) -> Result<Vec<Row>> {
+async fn idle(purser: &Purser, route: Route, seconds: u64) -> Result<Vec<Row>> {
     let agent = purser.spawn(&["run"])?;
     let pid = agent.pid().context("the service has no process")?;
     let ordered = loop {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let (_, status) = purser.json(&["status"]).await?;
         if status["process"] == "running" {
-            break purser.run(&["flows", "run", "expenses"]).await?;
+            break purser.run(&["flows", "run", route.flow()]).await?;
         }
     };
     ensure!(matches!(ordered.code, Some(0 | 4)), "the service did not run the flow: {}", ordered.words());

@@ -21,6 +21,9 @@ pub(crate) enum Target {
 pub(crate) struct Row {
     /// Stable name, for comparison between runs.
     pub(crate) id: &'static str,
+    /// Of which flow; `None` = of the agent or its store as such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flow: Option<&'static str>,
     /// What was measured, in words.
     pub(crate) measure: String,
     /// The figure.
@@ -40,7 +43,15 @@ pub(crate) struct Row {
 impl Row {
     /// A figure by itself.
     pub(crate) fn new(id: &'static str, measure: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { id, measure: measure.into(), value, unit, floor: None, ratio: None, target: None, ok: None }
+        let measure = measure.into();
+        Self { id, flow: None, measure, value, unit, floor: None, ratio: None, target: None, ok: None }
+    }
+
+    /// The same as a figure of one flow.
+    #[must_use]
+    pub(crate) fn of(mut self, flow: &'static str) -> Self {
+        self.flow = Some(flow);
+        self
     }
 
     /// The same with its floor.
@@ -73,6 +84,14 @@ impl Row {
         self
     }
 
+    /// What was measured, with the flow in front; a part of the figure above stays indented.
+    fn words(&self) -> String {
+        let Some(flow) = self.flow else { return self.measure.clone() };
+        let words = self.measure.trim_start();
+        let indent = " ".repeat(self.measure.len() - words.len());
+        format!("{indent}{flow}: {words}")
+    }
+
     fn cells(&self) -> [String; 6] {
         let amount = |value: f64| format!("{} {}", figure(value), self.unit).trim_end().to_owned();
         let verdict = match self.ok {
@@ -81,7 +100,7 @@ impl Row {
             None => "",
         };
         [
-            self.measure.clone(),
+            self.words(),
             amount(self.value),
             self.floor.map(amount).unwrap_or_default(),
             self.ratio.map(|ratio| format!("{} ×", figure(ratio))).unwrap_or_default(),
@@ -138,6 +157,12 @@ mod tests {
         for (value, text) in [(0.0, "0"), (1234.4, "1234"), (56.78, "56.8"), (4.0, "4"), (0.0456, "0.046")] {
             assert_eq!(figure(value), text);
         }
+    }
+
+    #[test]
+    fn a_figure_of_a_flow_names_it_and_stays_indented() {
+        assert_eq!(Row::new("x", "  of it", 1.0, "").of("cards").words(), "  cards: of it");
+        assert_eq!(Row::new("x", "calls", 1.0, "").words(), "calls");
     }
 
     #[test]

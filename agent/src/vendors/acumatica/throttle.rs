@@ -4,9 +4,10 @@
 //! first sign of too many calls, and 429 the last.
 //!
 //! Two rules follow. A call is sent when that formula, fed with our own calls, promises next to no wait: right before
-//! the oldest call leaves the minute. And because others share the licence unseen, the waits that really happened are
-//! measured against the fastest answer to the same operation; when they eat more than a twentieth of the time, our
-//! share is cut, and it comes back step by step.
+//! the oldest call leaves the minute. And because others share the licence unseen, answers are measured against the
+//! fastest one to the same operation. The site's waits meet most calls, a network's hiccups and a busy machine only some:
+//! so the latest third of the answers is left out. When the others' waits eat too much of the time, our share is cut, and
+//! what was measured before is forgotten, as it speaks of the old share; then it comes back step by step.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -14,17 +15,23 @@ use std::time::Duration;
 /// The window of the site's limit.
 const MINUTE: Duration = Duration::from_secs(60);
 /// Part of the time that may go into waits on the server, in thousandths, before our share is cut.
-const CUT_ABOVE: u64 = 40;
+const CUT_ABOVE: u64 = 30;
 /// Below this part the share grows again.
 const GROW_BELOW: u64 = 15;
 /// The wait that is accepted for each call: the time between two calls, divided by this.
 const BEARABLE: u32 = 40;
-/// Least answers within a minute that say something about the site.
-const FEWEST: usize = 6;
+/// Least answers since the last cut that say something about the site.
+const FEWEST: usize = 8;
+/// Answers that are judged: more would tell too late.
+const JUDGED: usize = 32;
+/// How often the share is adjusted at most.
+const PATIENT: Duration = Duration::from_secs(5);
+/// How often it grows close to where it was cut the last time: what is sent now is felt for a minute.
+const WARY: Duration = Duration::from_secs(30);
 /// Answers that the fastest one of an operation is taken from.
-const REMEMBERED: usize = 40;
-/// Waits shorter than this are the noise of a network.
-const NOISE: Duration = Duration::from_millis(40);
+const REMEMBERED: usize = 400;
+/// Waits shorter than this, or than half of the fastest answer, are the noise of a network and of the work itself.
+const NOISE: Duration = Duration::from_millis(30);
 /// The slowest pace that a site whose limit is not known is slowed down to, in calls a minute.
 const FLOOR: u32 = 20;
 
@@ -39,10 +46,12 @@ pub(super) struct Throttle {
     allowed: Option<u32>,
     /// Calls of the last minute, oldest first.
     sent: VecDeque<Duration>,
-    /// Answers of the last minute: when, and how much later than the fastest.
+    /// The last answers of the last minute: when, and how much later than the fastest.
     late: VecDeque<(Duration, Duration)>,
     fastest: BTreeMap<&'static str, VecDeque<Duration>>,
     adjusted: Duration,
+    /// Where it was cut the last time.
+    wall: Option<u32>,
 }
 
 impl Throttle {
@@ -57,6 +66,7 @@ impl Throttle {
             late: VecDeque::new(),
             fastest: BTreeMap::new(),
             adjusted: Duration::ZERO,
+            wall: None,
         }
     }
 
@@ -87,7 +97,11 @@ impl Throttle {
         times.push_back(took);
         let fastest = times.iter().min().copied().unwrap_or(took);
         let late = took.saturating_sub(fastest);
-        self.late.push_back((now, if late > NOISE { late } else { Duration::ZERO }));
+        let noise = NOISE.max(fastest / 2);
+        if self.late.len() >= JUDGED {
+            self.late.pop_front();
+        }
+        self.late.push_back((now, if late > noise { late } else { Duration::ZERO }));
         self.forget(now);
         self.adjust(now);
     }
@@ -107,19 +121,21 @@ impl Throttle {
     }
 
     /// Spreads calls over the minute, so that they also leave it one by one. The first tenth of the limit is free, so
-    /// that a few calls are not slowed down. Up to half, calls come no faster than half of the limit; beyond it, several
-    /// may go before one leaves, or the pace would never grow.
+    /// that a few calls are not slowed down. Before the first one leaves, the rest of half of the limit is spread over
+    /// the whole time that is left: a gap in the minute would come back every minute. Beyond half, several may go before
+    /// one leaves, or the pace would never grow.
     fn spread(&self, now: Duration, allowed: u32) -> Duration {
-        let Some(last) = self.sent.back() else { return Duration::ZERO };
-        let (limit, within) = (self.limit.unwrap_or(allowed), self.within());
+        let (Some(last), Some(oldest)) = (self.sent.back(), self.sent.front()) else { return Duration::ZERO };
+        let (limit, within, even) = (self.limit.unwrap_or(allowed), self.within(), MINUTE / allowed.max(1));
         let spacing = if within * 10 < limit {
             return Duration::ZERO;
         } else if self.limit.is_none() {
-            MINUTE / allowed.max(1)
+            even
         } else if within * 2 < limit {
-            MINUTE * 2 / limit
+            let left = (*oldest + MINUTE).saturating_sub(now);
+            (left / (limit / 2 - within + 1)).max(even * 9 / 10)
         } else {
-            MINUTE / allowed.max(1) / 6
+            even / 6
         };
         (*last + spacing).saturating_sub(now)
     }
@@ -141,26 +157,40 @@ impl Throttle {
     }
 
     fn adjust(&mut self, now: Duration) {
-        if self.late.len() < FEWEST || now.saturating_sub(self.adjusted) < Duration::from_secs(5) {
+        if self.late.len() < FEWEST || now.saturating_sub(self.adjusted) < PATIENT {
             return;
         }
-        let waits: Duration = self.late.iter().map(|(_, late)| *late).sum();
-        let span = self.late.front().map_or(MINUTE, |(first, _)| now.saturating_sub(*first));
-        let span = span.max(Duration::from_secs(5));
-        let share = u64::try_from(waits.as_millis() * 1000 / span.as_millis()).unwrap_or(u64::MAX);
-        // Several calls are under way at once, each with a wait of its own; what counts is the time of the run.
+        let share = self.share_waited(now);
         if share > CUT_ABOVE {
             let before = self.allowed.unwrap_or(u32::MAX).min(self.within().max(1));
             // Far too many: down at once. A little too many: step by step.
-            let kept = if share > 4 * CUT_ABOVE { 7 } else { 9 };
+            let kept = if share > 2 * CUT_ABOVE { 8 } else { 9 };
             self.allow(before.saturating_mul(kept) / 10);
+            self.wall = Some(before);
+            self.late.clear();
             self.adjusted = now;
         } else if share < GROW_BELOW
             && let Some(allowed) = self.allowed
         {
-            self.allow(allowed + (allowed / 20).max(1));
-            self.adjusted = now;
+            let near = self.wall.is_some_and(|wall| allowed >= wall * 9 / 10 && allowed <= wall * 11 / 10);
+            if !near || now.saturating_sub(self.adjusted) >= WARY {
+                self.allow(allowed + (allowed / 40).max(1));
+                self.adjusted = now;
+            }
         }
+    }
+
+    /// Part of the time that went into waits, in thousandths. The latest third of the answers counts like the others'
+    /// mean. Several calls are under way at once, each with a wait of its own; what counts is the time of the run.
+    fn share_waited(&self, now: Duration) -> u64 {
+        let mut waits: Vec<Duration> = self.late.iter().map(|(_, late)| *late).collect();
+        waits.sort_unstable();
+        let usual = waits.get(..waits.len() * 2 / 3).unwrap_or_default();
+        let sum: Duration = usual.iter().sum();
+        let span = self.late.front().map_or(MINUTE, |(first, _)| now.saturating_sub(*first)).max(PATIENT);
+        let share =
+            sum.as_millis() * waits.len() as u128 * 1000 / usual.len().max(1) as u128 / span.as_millis();
+        u64::try_from(share).unwrap_or(u64::MAX)
     }
 
     fn allow(&mut self, calls: u32) {

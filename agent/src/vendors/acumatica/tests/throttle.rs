@@ -59,6 +59,18 @@ struct Ran {
 
 /// One connection with one call at a time, each taking `work` of its own, beside another client that sends evenly.
 fn run(limit: u32, known: bool, minutes: u32, work: Duration, other_share: u32) -> Ran {
+    run_with_hiccups(limit, known, minutes, work, other_share, 0)
+}
+
+/// The same where so many of a hundred answers are late for reasons that are not the site's.
+fn run_with_hiccups(
+    limit: u32,
+    known: bool,
+    minutes: u32,
+    work: Duration,
+    other_share: u32,
+    hiccups: u64,
+) -> Ran {
     let mut throttle = Throttle::new(known.then_some(limit), 90);
     let mut site = Site::new(limit);
     let span = MINUTE * minutes;
@@ -85,8 +97,9 @@ fn run(limit: u32, known: bool, minutes: u32, work: Duration, other_share: u32) 
         let delay = site.arrives(now + ms(jitter.u64(1..8)));
         waited += delay;
         sent += 1;
-        now += delay + work + ms(jitter.u64(0..10));
-        throttle.answered("test", delay + work, now);
+        let hiccup = if jitter.u64(0..100) < hiccups { ms(jitter.u64(50..400)) } else { Duration::ZERO };
+        now += delay + work + hiccup + ms(jitter.u64(0..10));
+        throttle.answered("test", delay + work + hiccup, now);
     }
     Ran { sent, waited, span, other, other_waited, longest: site.longest }
 }
@@ -118,6 +131,23 @@ fn a_second_client_gets_its_share_and_is_not_kept_waiting() {
         assert!(share <= 0.05, "{limit}: {share:.3} of the time is spent waiting");
         assert!(their_wait < 1.0, "{limit}: the other one waits {their_wait:.2} s each");
         assert!(ran.longest < Duration::from_secs(30), "{limit}: one waited {:?}", ran.longest);
+    }
+}
+
+/// Answers that a network or a busy machine makes late are no waits of the site's, which meet every call alike.
+#[test]
+fn hiccups_that_are_not_the_sites_cost_no_share() {
+    for limit in [50, 100, 150, 600] {
+        let ran = run_with_hiccups(limit, true, 10, ms(30), 0, 10);
+        let rate = ran.sent as f64 / 10.0 / f64::from(limit);
+        assert!(rate >= 0.84, "{limit}: only {rate:.2} of the limit is used");
+    }
+    for limit in [50, 100, 150] {
+        let ran = run_with_hiccups(limit, true, 15, ms(30), 40, 10);
+        let ours = ran.sent as f64 / 15.0 / f64::from(limit);
+        let share = ran.waited.as_secs_f64() / ran.span.as_secs_f64();
+        assert!(ours > 0.35, "{limit}: {ours:.2} of the limit is ours");
+        assert!(share <= 0.05, "{limit}: {share:.3} of the time is spent waiting");
     }
 }
 
