@@ -3,6 +3,7 @@
 //! vendor joins with a fixture of its own and one line at the end of its file.
 
 mod acumatica;
+mod acumatica_projects;
 mod bench;
 mod brex;
 mod epicor;
