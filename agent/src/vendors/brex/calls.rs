@@ -8,6 +8,7 @@ use crate::vendors::http::Effect;
 use reqwest::Method;
 use serde_json::{Value, json};
 use spend::Date;
+use std::collections::BTreeMap;
 use url::Url;
 
 /// Expenses take no more per page since February 2026 (D); of records the maximum is not documented.
@@ -132,10 +133,14 @@ pub(super) fn record(id: &str) -> Request {
     Request::get("brex.record", &["v3", "accounting", "records", id])
 }
 
-/// Says that records were exported. There is no key: a lost answer is settled by reading the records again.
-pub(super) fn report_success(ids: &[&str]) -> Request {
-    let results: Vec<Value> =
-        ids.iter().map(|id| json!({ "accounting_record_id": id, "success": {} })).collect();
+/// Says that records were exported, and as what. There is no key: a lost answer is settled by reading the records again.
+pub(super) fn report_success(ids: &[&str], references: &BTreeMap<String, String>) -> Request {
+    let success = |id: &str| match references.get(id).filter(|reference| !reference.is_empty()) {
+        Some(reference) => json!({ "reference_id": reference }),
+        None => json!({}),
+    };
+    let results =
+        ids.iter().map(|id| json!({ "accounting_record_id": id, "success": success(id) })).collect();
     report("brex.report-success", results)
 }
 

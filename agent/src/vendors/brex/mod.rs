@@ -44,7 +44,9 @@ use crate::clock::Clock;
 use crate::secret::{Credential, SecretText};
 use crate::vendors::http::{Answer, Body, Call, Effect, Transport};
 use crate::vendors::registry::{Build, Roles, VendorKind};
-use crate::vendors::{CredentialKeeper, Notes, Probe, ProbeResult, SourcePage, SourceWindow, SpendSource};
+use crate::vendors::{
+    CredentialKeeper, Exported, Notes, Probe, ProbeResult, SourcePage, SourceWindow, SpendSource,
+};
 use async_trait::async_trait;
 use auth::Identity;
 use calls::Request;
@@ -53,7 +55,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use spend::Date;
 use spend::ids::SourceId;
-use spend::posting::{Failure, FailureClass};
+use spend::posting::{ErpReceipt, Failure, FailureClass};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -303,17 +305,16 @@ impl SpendSource for Brex {
         }
     }
 
-    async fn acknowledge(&self, ids: &[SourceId]) -> Result<Vec<SourceId>, Failure> {
-        let mut unique = ids.to_vec();
-        unique.sort();
-        unique.dedup();
+    async fn acknowledge(&self, exported: &[Exported]) -> Result<Vec<SourceId>, Failure> {
+        let unique: BTreeMap<&SourceId, &ErpReceipt> =
+            exported.iter().map(|one| (&one.id, &one.receipt)).collect();
         if unique.is_empty() {
-            return Ok(unique);
+            return Ok(Vec::new());
         }
         match self.surface().await? {
             Surface::Accounting => self.report_exported(&unique).await,
             // The API cannot set the exported mark of an expense (D): the posting log alone knows.
-            Surface::Expenses => Ok(unique),
+            Surface::Expenses => Ok(unique.into_keys().cloned().collect()),
         }
     }
 

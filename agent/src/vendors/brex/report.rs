@@ -12,25 +12,33 @@ use super::read::EXPORTED;
 use super::settings::is_id;
 use super::wire::{Record, Reported};
 use spend::ids::SourceId;
-use spend::posting::{Failure, FailureClass};
+use spend::posting::{ErpReceipt, Failure, FailureClass};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most characters of a failure's message.
 const MESSAGE_LENGTH: usize = 500;
+/// Most characters of a reference. No length is documented; this is what text fields usually hold (I).
+const REFERENCE_LENGTH: usize = 255;
 
 /// What became of one report.
 #[derive(Default)]
 struct Reports {
+    /// Where each record is in the ERP, by id; the same in every repetition.
+    references: BTreeMap<String, String>,
     marked: BTreeSet<String>,
     /// Why a record is not marked, by id.
     refused: BTreeMap<String, String>,
 }
 
 impl Brex {
-    /// Reports records as exported; answers those that are marked afterwards.
-    pub(super) async fn report_exported(&self, ids: &[SourceId]) -> Result<Vec<SourceId>, Failure> {
-        let usable: Vec<&str> = ids.iter().map(SourceId::as_str).filter(|id| is_id(id)).collect();
-        let mut reports = Reports::default();
+    /// Reports records as exported, each with where it is in the ERP; answers those that are marked afterwards.
+    pub(super) async fn report_exported(
+        &self,
+        exported: &BTreeMap<&SourceId, &ErpReceipt>,
+    ) -> Result<Vec<SourceId>, Failure> {
+        let usable: Vec<&str> = exported.keys().map(|id| id.as_str()).filter(|id| is_id(id)).collect();
+        let references = exported.iter().map(|(id, receipt)| (id.to_string(), reference_id(receipt)));
+        let mut reports = Reports { references: references.collect(), ..Reports::default() };
         for chunk in usable.chunks(usize::from(self.settings.report_size)) {
             match self.report_chunk(chunk, &mut reports).await {
                 Ok(()) => {}
@@ -53,7 +61,8 @@ impl Brex {
                 "the document is in the ERP; look at the record in Brex, and close this item with `purser records handle`",
             ));
         }
-        Ok(ids.iter().filter(|id| reports.marked.contains(id.as_str())).cloned().collect())
+        let marked = exported.keys().filter(|id| reports.marked.contains(id.as_str()));
+        Ok(marked.map(|id| (*id).clone()).collect())
     }
 
     /// One chunk, all or nothing at Brex (I): what a refusal names is settled by itself, the rest is sent again.
@@ -61,7 +70,7 @@ impl Brex {
         let mut open: BTreeSet<&str> = ids.iter().copied().collect();
         while !open.is_empty() {
             let asked: Vec<&str> = open.iter().copied().collect();
-            match self.report_once(&asked).await {
+            match self.report_once(&asked, &reports.references).await {
                 Ok(updated) => {
                     reports.marked.extend(updated.into_iter().filter(|id| open.contains(id.as_str())));
                     return Ok(());
@@ -72,8 +81,12 @@ impl Brex {
         Ok(())
     }
 
-    async fn report_once(&self, ids: &[&str]) -> Result<Vec<String>, Refusal> {
-        let request = calls::report_success(ids);
+    async fn report_once(
+        &self,
+        ids: &[&str],
+        references: &BTreeMap<String, String>,
+    ) -> Result<Vec<String>, Refusal> {
+        let request = calls::report_success(ids, references);
         let answer = self.send(&request).await?;
         let reported: Reported = self.understood(&request, &answer)?;
         let updated = reported.updated_accounting_record_ids.unwrap_or_default();
@@ -194,4 +207,9 @@ impl Brex {
         }
         Err(unavailable(format!("brex.report-failure: Brex did not confirm record {id}")))
     }
+}
+
+/// Where a document is, as Brex shows it beside the record: plain ASCII.
+fn reference_id(receipt: &ErpReceipt) -> String {
+    super::fields::ascii(&receipt.document).chars().take(REFERENCE_LENGTH).collect()
 }
