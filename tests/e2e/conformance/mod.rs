@@ -6,6 +6,7 @@ mod acumatica;
 mod acumatica_projects;
 mod bench;
 mod brex;
+mod brex_reference;
 mod epicor;
 mod erp;
 mod expensify;

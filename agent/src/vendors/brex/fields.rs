@@ -24,9 +24,7 @@ const BY_HAND: &str = "brex:";
 
 /// Plain ASCII: several texts are refused otherwise (D), and nobody says which.
 pub(super) fn ascii(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let plain = if clean.is_ascii() { clean } else { deunicode::deunicode(&clean) };
-    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+    spend::mirror::in_plain_letters(text)
 }
 
 /// What a batch does.
