@@ -114,7 +114,10 @@ pub trait SpendSource: Send + Sync {
     /// Tells the source that a record will not be exported, and why. Only ever for a person who has decided so: it can
     /// take the record out of what the source offers, for good.
     async fn report_failure(&self, id: &SourceId, _why: &str) -> Result<(), Failure> {
-        let message = format!("record {id}: this source cannot be told that a record is not exported");
+        let message = format!(
+            "record {id}: this kind of spend system cannot be told that a record is not exported; close it without \
+             --report-failure"
+        );
         Err(Failure::new(FailureClass::NotSent, message))
     }
 }

@@ -442,6 +442,19 @@ async fn records_that_others_changed_do_not_stop_the_report_of_the_rest() {
     assert!(failure.message.contains("REVIEW"), "{failure}");
 }
 
+#[tokio::test]
+async fn a_record_that_is_reported_as_failed_says_why_and_is_offered_no_more() {
+    let account = Account::start().await;
+    let id = account.client().read(&ready(1000)).await.unwrap().documents[0].source_id.clone();
+    for _ in 0..2 {
+        account.client().report_failure(&id, "paid twice").await.unwrap();
+    }
+    let record = account.detail(id.as_str());
+    assert_eq!((&record["failure"], &record["review_status"]), (&json!("paid twice"), &json!("REVIEW")));
+    let page = account.client().read(&ready(1000)).await.unwrap();
+    assert!(page.documents.iter().all(|document| document.source_id != id));
+}
+
 /// Sheet item: Brex 13
 #[tokio::test]
 async fn oauth_tokens_are_renewed_and_the_rotated_one_survives_a_restart() {

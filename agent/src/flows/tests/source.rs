@@ -36,6 +36,8 @@ pub(super) struct FakeSource {
     pub(super) asked_from: Mutex<Vec<spend::Date>>,
     /// What it was told of where records are in the ERP.
     pub(super) receipts: Mutex<BTreeMap<SourceId, ErpReceipt>>,
+    /// What it was told of records that are not exported; `None` = it cannot be told.
+    pub(super) failures: Mutex<Option<BTreeMap<SourceId, String>>>,
 }
 
 impl FakeSource {
@@ -48,6 +50,7 @@ impl FakeSource {
             habits: Mutex::default(),
             asked_from: Mutex::default(),
             receipts: Mutex::default(),
+            failures: Mutex::default(),
         }
     }
 
@@ -172,5 +175,11 @@ impl SpendSource for FakeSource {
             Fault::DieAfter => self.faults.die().await,
             _ => Ok(marked),
         }
+    }
+    async fn report_failure(&self, id: &SourceId, why: &str) -> Result<(), Failure> {
+        let mut failures = self.failures.lock().unwrap();
+        let known = failures.as_mut().ok_or_else(|| failure(FailureClass::NotSent))?;
+        known.insert(id.clone(), why.to_owned());
+        Ok(())
     }
 }

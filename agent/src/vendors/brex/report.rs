@@ -8,13 +8,15 @@
 use super::Brex;
 use super::calls;
 use super::outcome::{Refusal, rejected, unavailable};
-use super::read::EXPORTED;
+use super::read::{EXPORTED, READY};
 use super::settings::is_id;
 use super::wire::{Record, Reported};
 use spend::ids::SourceId;
 use spend::posting::{ErpReceipt, Failure, FailureClass};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The code of a refusal about records that do not wait for a report.
+const NOT_READY: &str = "ACCOUNTING_RECORD_NOT_READY_FOR_EXPORT";
 /// Most characters of a failure's message.
 const MESSAGE_LENGTH: usize = 500;
 /// Most characters of a reference. No length is documented; this is what text fields usually hold (I).
@@ -107,7 +109,7 @@ impl Brex {
         if matches!(refusal.failure.class, FailureClass::InDoubt) {
             return self.after_lost_answer(&refusal.failure, open, reports).await;
         }
-        let not_ready = refusal.code == "ACCOUNTING_RECORD_NOT_READY_FOR_EXPORT";
+        let not_ready = refusal.code == NOT_READY;
         let named: BTreeSet<String> = match refusal.status {
             404 => refusal.ids("not_found_export_entry_source_ids"),
             422 if not_ready => refusal.ids("not_ready_for_export_accounting_record_ids"),
@@ -199,13 +201,40 @@ impl Brex {
         }
         let message: String = super::fields::ascii(message).chars().take(MESSAGE_LENGTH).collect();
         let request = calls::report_failure(id.as_str(), &message);
-        let answer = self.send(&request).await?;
+        let answer = match self.send(&request).await {
+            Ok(answer) => answer,
+            Err(refusal) => return self.failed_already(id, refusal).await,
+        };
         let reported: Reported = self.understood(&request, &answer)?;
         let updated = reported.updated_accounting_record_ids.unwrap_or_default();
         if updated.iter().any(|updated| updated == id.as_str()) {
             return Ok(());
         }
         Err(unavailable(format!("brex.report-failure: Brex did not confirm record {id}")))
+    }
+
+    /// A record that is not ready is out of the list already: by an earlier report whose answer was lost, or by somebody
+    /// in Brex. Only an exported one contradicts.
+    async fn failed_already(&self, id: &SourceId, refusal: Refusal) -> Result<(), Failure> {
+        let lost = matches!(refusal.failure.class, FailureClass::InDoubt);
+        if !lost && refusal.code != NOT_READY {
+            return Err(refusal.failure);
+        }
+        let states = self.states(&[id.as_str()]).await.map_err(|_| refusal.failure.clone())?;
+        match states.get(id.as_str()).map(String::as_str) {
+            Some(READY) => Err(unavailable(refusal.failure.message)),
+            Some(EXPORTED) => Err(rejected(
+                "brex.report-failure",
+                format!("record {id} is marked as exported in Brex, which nothing takes back"),
+                "look at the record in Brex, and close the item with `purser records handle` alone",
+            )),
+            Some(_) => Ok(()),
+            None => Err(rejected(
+                "brex.report-failure",
+                format!("record {id} is not there any more"),
+                "close the item with `purser records handle` alone",
+            )),
+        }
     }
 }
 

@@ -184,3 +184,26 @@ async fn a_failure_is_reported_in_plain_ascii_and_only_when_asked_for() {
     assert!(client.report_failure(&SourceId::from("expense_1"), "no").await.is_err());
     assert!(script.sent().is_empty());
 }
+
+/// Sheet item: Brex 9
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_was_reported_already_counts_and_an_exported_record_contradicts() {
+    for reply in [not_ready(&["accr_1"]), status(500, "")] {
+        for (state, told) in [("REVIEW", true), ("PREPARE", true), ("EXPORTED", false)] {
+            let looked = page(&[in_state("accr_1", state)]);
+            let (client, _) = client(
+                accounting(),
+                [("brex.report-failure", vec![reply.clone()]), ("brex.records-by-id", vec![looked])],
+            );
+            let answer = client.report_failure(&SourceId::from("accr_1"), "no").await;
+            assert_eq!(answer.is_ok(), told, "{state}: {answer:?}");
+        }
+    }
+    let looked = page(&[in_state("accr_1", "READY_FOR_EXPORT")]);
+    let (client, _) = client(
+        accounting(),
+        [("brex.report-failure", vec![status(500, "")]), ("brex.records-by-id", vec![looked])],
+    );
+    let failure = client.report_failure(&SourceId::from("accr_1"), "no").await.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Unavailable);
+}
