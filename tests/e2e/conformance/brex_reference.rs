@@ -35,7 +35,7 @@ fn entry(set: ReferenceSet, key: &str, code: &str, name: &str) -> MirrorEntry {
 
 impl Return {
     fn plug() -> Plug {
-        let field = |remote_id: &str| json!({ "remote_id": remote_id });
+        let field = |remote_id: &str| json!({ "remote_id": remote_id, "name": remote_id });
         let reference = json!({ "cost_centres": field("DEPT"), "projects": field("PROJECT") });
         Account::plug().set("reference", reference)
     }

@@ -179,7 +179,7 @@ async fn a_failure_is_reported_in_plain_ascii_and_only_when_asked_for() {
     let (client, script) = client(accounting(), [("brex.report-failure", vec![updated(&["accr_1"])])]);
     client.report_failure(&SourceId::from("accr_1"), "Büro: „Konto\n7500“ geschlossen").await.unwrap();
     let message = &script.sent()[0].body["results"][0]["failure"]["error_message"];
-    assert_eq!(message, "Buro: ,,Konto 7500\" geschlossen");
+    assert_eq!(message, "Buro: \"Konto 7500\" geschlossen");
     let (client, script) = super::client(on_expenses(), []);
     assert!(client.report_failure(&SourceId::from("expense_1"), "no").await.is_err());
     assert!(script.sent().is_empty());
