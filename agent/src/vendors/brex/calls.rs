@@ -245,11 +245,11 @@ pub(super) fn create_values(field: &str, items: Vec<Value>, day: Date) -> Reques
         .keyed(day)
 }
 
-/// Changes values.
-pub(super) fn update_values(field: &str, items: Vec<Value>, day: Date) -> Request {
+/// Changes values. Without a key, which is optional here (D): the same change once more is harmless, while under a key of
+/// the day a change back and forth would be answered with the first answer and not be made.
+pub(super) fn update_values(field: &str, items: Vec<Value>) -> Request {
     let body = json!({ "items": items });
     Request::write("brex.update-values", Method::PUT, &["v1", "fields", field, "values"], Some(body))
-        .keyed(day)
 }
 
 /// Lists vendors.
@@ -263,8 +263,9 @@ pub(super) fn create_vendor(name: &str, day: Date) -> Request {
     Request::write("brex.create-vendor", Method::POST, &["v1", "vendors"], Some(body)).keyed(day)
 }
 
-/// Renames a vendor. Payment accounts are never sent: they overwrite, and they move money.
-pub(super) fn rename_vendor(id: &str, name: &str, day: Date) -> Request {
+/// Renames a vendor, without a key for the same reason. Payment accounts are never sent: they overwrite, and they move
+/// money.
+pub(super) fn rename_vendor(id: &str, name: &str) -> Request {
     let body = json!({ "company_name": name });
-    Request::write("brex.rename-vendor", Method::PUT, &["v1", "vendors", id], Some(body)).keyed(day)
+    Request::write("brex.rename-vendor", Method::PUT, &["v1", "vendors", id], Some(body))
 }

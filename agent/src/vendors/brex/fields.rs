@@ -149,7 +149,7 @@ impl Brex {
         let today = self.today();
         let request = match kind {
             Kind::Create => calls::create_values(field, open.iter().map(Wanted::creation).collect(), today),
-            Kind::Update => calls::update_values(field, open.iter().map(Wanted::update).collect(), today),
+            Kind::Update => calls::update_values(field, open.iter().map(Wanted::update).collect()),
         };
         let refusal = match self.send(&request).await {
             Ok(_) => return self.see(field, &open, "", told).await,
