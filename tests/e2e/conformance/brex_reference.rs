@@ -88,8 +88,13 @@ impl ReferenceFixture for Return {
         entry(set, &code, &code, &format!("Büro & \"power\": <hall> {n}"))
     }
 
-    fn changed(&self, _: ReferenceSet, entry: &MirrorEntry) -> Option<MirrorEntry> {
-        Some(MirrorEntry { name: "Another name altogether".to_owned(), ..entry.clone() })
+    /// Beside key and name there is nothing, and names are left as people have them by default.
+    fn changed(&self, _: ReferenceSet, _: &MirrorEntry) -> Option<MirrorEntry> {
+        None
+    }
+
+    fn is_made_by_hand(&self, key: &str) -> bool {
+        key.starts_with("brex:")
     }
 
     fn impossible(&self, set: ReferenceSet) -> MirrorEntry {
@@ -99,7 +104,10 @@ impl ReferenceFixture for Return {
                 let taken = self.0.wire.sim.state()["vendors"][0]["name"].as_str().unwrap().to_owned();
                 entry(set, "9990", "", &taken)
             }
-            _ => entry(set, "9990", "", ""),
+            _ => {
+                self.wire().forgive("value is required");
+                entry(set, "9990", "", "")
+            }
         }
     }
 
