@@ -14,7 +14,7 @@ mod tests;
 mod wanted;
 
 pub use ceiling::{MirrorCeiling, refusal};
-pub use compare::{Delta, Difference, compare, differences, in_effect};
+pub use compare::{Delta, Difference, compare, differences, in_effect, in_plain_letters};
 pub use pattern::{Pattern, PatternError};
 pub use wanted::wanted;
 

@@ -133,8 +133,9 @@ pub struct ReferenceData {
     /// Projects by code.
     pub projects: BTreeMap<ProjectCode, Project>,
     /// Values of dimensions beside the account, by the dimension's name and the value's code. A value that exists
-    /// within one project only is listed as `<project>|<value>`; a project with such values needs one of them. A
-    /// dimension that is not listed is not checked: then the ERP is the judge.
+    /// within one project only is listed as `<project>|<value>`; a project with such values needs one of them, unless
+    /// `<project>|` is listed too: then the ERP itself has a default. A dimension that is not listed is not checked:
+    /// then the ERP is the judge.
     #[serde(default)]
     pub dimensions: BTreeMap<String, BTreeMap<String, SegmentValue>>,
     /// Fiscal periods; `None` when the ERP does not let us read them (then the ERP is the judge).

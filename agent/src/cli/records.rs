@@ -71,9 +71,10 @@ What is remembered: purser merchants list. Exit code 4: the record still waits."
         note: String,
     },
     /// Close a held record that was dealt with by hand. It is never booked by the agent after that.
-    #[command(
-        after_help = "Example:\n  purser records handle R00480193 --note 'booked by hand as journal 2026/GJ/512'"
-    )]
+    #[command(after_help = "\
+Examples:
+  purser records handle R00480193 --note 'booked by hand as journal 2026/GJ/512'
+  purser records handle accr_01a --note 'paid twice, will not be booked' --report-failure")]
     Handle {
         /// Posting key or record id, or a unique beginning of either.
         #[arg(value_name = "KEY|RECORD")]
@@ -81,6 +82,10 @@ What is remembered: purser merchants list. Exit code 4: the record still waits."
         /// What was done; stands in the audit trail and in the proof.
         #[arg(long)]
         note: String,
+        /// Tell the spend system first that the record is not exported, with the note as the reason. The record leaves
+        /// what it offers; where the spend system cannot be told, nothing is changed.
+        #[arg(long)]
+        report_failure: bool,
     },
 }
 
@@ -132,7 +137,9 @@ pub fn run(global: &Global, verb: &RecordsVerb) -> Result<Exit> {
         RecordsVerb::Show { key } => show::run(global, &context, key),
         RecordsVerb::Replay(args) => replay(global, &context, args),
         RecordsVerb::Choose { key, vendor, note } => choose(global, &context, key, vendor, note),
-        RecordsVerb::Handle { key, note } => handle(global, &context, key, note),
+        RecordsVerb::Handle { key, note, report_failure } => {
+            handle(global, &context, key, note, *report_failure)
+        }
     }
 }
 
@@ -279,13 +286,14 @@ fn replay(global: &Global, context: &Context, args: &ReplayArgs) -> Result<Exit>
     Ok(verdict(&outcomes))
 }
 
-fn handle(global: &Global, context: &Context, key: &str, note: &str) -> Result<Exit> {
+fn handle(global: &Global, context: &Context, key: &str, note: &str, report_failure: bool) -> Result<Exit> {
     if note.trim().is_empty() {
         return Err(Usage("--note must say what was done; it is the only trace of it here".to_owned()).into());
     }
     let found = PostingSummary::of(&find::one(&context.look()?, key)?);
     let decision = Context::decision(Some(note));
-    let order = Order::Handle { flow: found.flow.clone(), key: found.key.clone(), decision };
+    let (flow, key) = (found.flow.clone(), found.key.clone());
+    let order = Order::Handle { flow, key, decision, report_failure };
     let outcomes = decide(global, context, "noting the decision", &[found], vec![order])?;
     Ok(verdict(&outcomes))
 }

@@ -6,8 +6,8 @@
 
 use super::spend_flow::{RunError, Session, SpendFlow, is_connection_wide};
 use crate::store::{AuditDraft, Batch};
-use crate::vendors::Claimed;
 use crate::vendors::http::CallContext;
+use crate::vendors::{Claimed, Exported};
 use futures_util::{StreamExt, stream};
 use spend::ids::{PostingKey, RunId};
 use spend::posting::{Event, Failure, FailureClass, LookUp, NextAction, Posting, PostingState};
@@ -344,8 +344,8 @@ impl SpendFlow {
             if session.source_down {
                 break;
             }
-            let ids: Vec<_> = chunk.iter().map(|p| p.source_id.clone()).collect();
-            let answer = self.source.acknowledge(&ids).await;
+            let exported: Vec<Exported> = chunk.iter().filter_map(exported).collect();
+            let answer = self.source.acknowledge(&exported).await;
             let marked: BTreeSet<_> =
                 answer.as_ref().map(|ids| ids.iter().cloned().collect()).unwrap_or_default();
             let failure = match answer {
@@ -380,4 +380,10 @@ impl SpendFlow {
             posting: Some(key.clone()),
         }
     }
+}
+
+/// What the source is told of a posting that is in the ERP.
+fn exported(posting: &Posting) -> Option<Exported> {
+    let PostingState::Posted { receipt, .. } = &posting.state else { return None };
+    Some(Exported { id: posting.source_id.clone(), receipt: receipt.clone() })
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use spend::document::SpendDocument;
 use spend::finding::Finding;
 use spend::ids::PostingKey;
-use spend::posting::{ErpReceipt, Event, Posting, PostingState, TransitionError};
+use spend::posting::{ErpReceipt, Event, Failure, FailureClass, Posting, PostingState, TransitionError};
 
 /// Who asks for a decision, and why; both end in the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +106,32 @@ impl SpendFlow {
             Err(RunError::Transition { source, .. }) => Ok(Decided::Refused { why: source.to_string() }),
             Err(error) => Err(error),
         }
+    }
+
+    /// As [`SpendFlow::handle`], after the source was told, with the note as the reason, that the record is not exported.
+    /// Where it cannot be told the posting stays as it is.
+    ///
+    /// # Errors
+    /// [`RunError`] when the posting log is unusable.
+    pub async fn report_and_handle(
+        &self,
+        key: &PostingKey,
+        decision: &Decision,
+    ) -> Result<Decided, RunError> {
+        let Some(posting) = self.store.posting(key)? else {
+            return Ok(Decided::Refused { why: format!("there is no posting {key}") });
+        };
+        let session = self.session("handle", self.clock.now());
+        // What cannot be closed must not be reported either.
+        let event = Event::Handled { note: decision.note.clone(), by: decision.by.clone() };
+        if self.step(&session, &posting, event).is_ok() {
+            self.note_decision(&session, &posting, decision, "report-failure").await?;
+            let telling = self.source.report_failure(&posting.source_id, &decision.note);
+            if let Err(failure) = self.context(&session.run, key).scope(telling).await {
+                return Ok(Decided::Refused { why: untold(&failure) });
+            }
+        }
+        self.handle(key, decision).await
     }
 
     async fn replan(
@@ -234,4 +260,13 @@ impl SpendFlow {
             ..self.audit(session, posting, verb)
         }
     }
+}
+
+fn untold(failure: &Failure) -> String {
+    if failure.class == FailureClass::InDoubt {
+        return format!(
+            "whether the spend system was told is not known, so the record stays open; say it again: {failure}"
+        );
+    }
+    format!("the spend system was not told, so the record stays open: {failure}")
 }

@@ -267,8 +267,8 @@ impl Agent {
                 None => no_flow(&flow),
             },
             Order::Forget { flow, merchant, decision } => self.forget(&flow, &merchant, &decision).await,
-            Order::Handle { flow, key, decision } => match self.flow(&flow) {
-                Some(handle) => handle.handle(key, decision).await,
+            Order::Handle { flow, key, decision, report_failure } => match self.flow(&flow) {
+                Some(handle) => handle.handle(key, decision, report_failure).await,
                 None => no_flow(&flow),
             },
             Order::Revive { name } => self.revive(&name),

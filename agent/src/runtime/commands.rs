@@ -125,6 +125,9 @@ pub enum Order {
         key: PostingKey,
         /// Who, and why.
         decision: Decision,
+        /// Tell the spend system first that the record is not exported.
+        #[serde(default)]
+        report_failure: bool,
     },
     /// Start a connection's or flow's actor again after it has failed for good.
     Revive {

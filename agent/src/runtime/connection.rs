@@ -7,8 +7,8 @@ use super::worker::{Work, Worker};
 use crate::vendors::http::CallContext;
 use crate::vendors::registry::Connection;
 use crate::vendors::{
-    ChangeOutcome, Claimed, ErpDocument, ErpTarget, Probe, ProbeResult, ReferenceTarget, SourcePage,
-    SourceWindow, SpendSource, Verdict,
+    ChangeOutcome, Claimed, ErpDocument, ErpTarget, Exported, Probe, ProbeResult, ReferenceTarget,
+    SourcePage, SourceWindow, SpendSource, Verdict,
 };
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -146,10 +146,12 @@ impl SpendSource for ConnectionSource {
             .await
     }
 
-    async fn acknowledge(&self, ids: &[SourceId]) -> Result<Vec<SourceId>, Failure> {
-        let ids = ids.to_vec();
+    async fn acknowledge(&self, exported: &[Exported]) -> Result<Vec<SourceId>, Failure> {
+        let exported = exported.to_vec();
         self.0
-            .ask(FailureClass::Unavailable, |c| Box::pin(async move { source(&c)?.acknowledge(&ids).await }))
+            .ask(FailureClass::Unavailable, |c| {
+                Box::pin(async move { source(&c)?.acknowledge(&exported).await })
+            })
             .await
     }
 
@@ -332,8 +334,8 @@ mod tests {
             self.knock().map(|()| SourcePage::default())
         }
 
-        async fn acknowledge(&self, ids: &[SourceId]) -> Result<Vec<SourceId>, Failure> {
-            self.knock().map(|()| ids.to_vec())
+        async fn acknowledge(&self, _: &[Exported]) -> Result<Vec<SourceId>, Failure> {
+            self.knock().map(|()| Vec::new())
         }
     }
 

@@ -210,9 +210,18 @@ impl FlowActor<SpendFlow> {
         self.decided(move |flow| Box::pin(async move { flow.choose(&key, &vendor, &decision).await })).await
     }
 
-    /// Closes a posting.
-    pub async fn handle(&self, key: PostingKey, decision: Decision) -> Obeyed {
-        self.decided(move |flow| Box::pin(async move { flow.handle(&key, &decision).await })).await
+    /// Closes a posting; with `report_failure` the spend system is told first that the record is not exported.
+    pub async fn handle(&self, key: PostingKey, decision: Decision, report_failure: bool) -> Obeyed {
+        let job = move |flow: Arc<SpendFlow>| -> futures_util::future::BoxFuture<'static, _> {
+            Box::pin(async move {
+                if report_failure {
+                    flow.report_and_handle(&key, &decision).await
+                } else {
+                    flow.handle(&key, &decision).await
+                }
+            })
+        };
+        self.decided(job).await
     }
 
     async fn decided<F>(&self, job: F) -> Obeyed

@@ -83,6 +83,26 @@ pub struct SourceHabits {
     pub sweep_days: u16,
 }
 
+/// A record that is in the ERP and is to be marked as exported.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exported {
+    /// Its id in the source.
+    pub id: SourceId,
+    /// Where it is in the ERP, for sources that show it to their users.
+    pub receipt: ErpReceipt,
+}
+
+/// Records as a flow says them when they are in the ERP.
+#[cfg(test)]
+pub(crate) fn exported(ids: &[SourceId]) -> Vec<Exported> {
+    let receipt = |id: &SourceId| ErpReceipt {
+        document: format!("journal 2026/GJ/{id}"),
+        group: None,
+        stage: spend::plan::Stage::Staged,
+    };
+    ids.iter().map(|id| Exported { id: id.clone(), receipt: receipt(id) }).collect()
+}
+
 /// A spend system that records are read from.
 #[async_trait]
 pub trait SpendSource: Send + Sync {
@@ -91,12 +111,15 @@ pub trait SpendSource: Send + Sync {
 
     /// Marks records as exported, idempotently. Returns the ids that are marked afterwards; an id that is missing
     /// from the answer is retried alone later.
-    async fn acknowledge(&self, ids: &[SourceId]) -> Result<Vec<SourceId>, Failure>;
+    async fn acknowledge(&self, exported: &[Exported]) -> Result<Vec<SourceId>, Failure>;
 
     /// Tells the source that a record will not be exported, and why. Only ever for a person who has decided so: it can
     /// take the record out of what the source offers, for good.
     async fn report_failure(&self, id: &SourceId, _why: &str) -> Result<(), Failure> {
-        let message = format!("record {id}: this source cannot be told that a record is not exported");
+        let message = format!(
+            "record {id}: this kind of spend system cannot be told that a record is not exported; close it without \
+             --report-failure"
+        );
         Err(Failure::new(FailureClass::NotSent, message))
     }
 }

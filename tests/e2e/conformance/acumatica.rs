@@ -198,7 +198,7 @@ impl<V: Flavour> ErpFixture for Site<V> {
 }
 
 impl<V: Flavour> Site<V> {
-    fn state_of(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn state_of(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         let state = self.wire.sim.state();
         let companies = state["companies"].as_object().unwrap().clone();
         let mut documents = companies.values().flat_map(|c| c["documents"].as_array().unwrap());

@@ -1,7 +1,7 @@
 //! Brex on the bench: the list on both surfaces, and what is particular to its API.
 
 use super::bench::{Plug, Wire, noon, today};
-use super::source::{Known, SourceFixture, assert_holds, ready, source_conformance};
+use super::source::{Known, SourceFixture, assert_holds, exported, ready, source_conformance};
 use async_trait::async_trait;
 use purser::vendors::{ReferenceTarget, SourcePage, SourceWindow, SpendSource};
 use sandbox::server::SimClock;
@@ -16,12 +16,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-const TOKEN: &str = "bxt_bench_0123456789abcdef0123456789abcdef";
+pub(crate) const TOKEN: &str = "bxt_bench_0123456789abcdef0123456789abcdef";
 
 /// One account with card and cash spend, without its rate limit.
-struct Account {
+pub(crate) struct Account {
     spend: Vec<WorldSpend>,
-    wire: Wire,
+    pub(crate) wire: Wire,
 }
 
 /// A movement and the record that stands for it.
@@ -49,12 +49,12 @@ impl Pair {
     }
 }
 
-fn knobs() -> BrexKnobs {
+pub(crate) fn knobs() -> BrexKnobs {
     BrexKnobs { user_token: TOKEN.to_owned(), rate_limit: 0, ..BrexKnobs::default() }
 }
 
 impl Account {
-    async fn with(knobs: BrexKnobs) -> Self {
+    pub(crate) async fn with(knobs: BrexKnobs) -> Self {
         Self::of(knobs, &SpendOptions { count: 160, mixed_currencies: false }, SimClock::standing_at(noon()))
             .await
     }
@@ -66,7 +66,7 @@ impl Account {
         Self { spend, wire: Wire::serve(Box::new(sim), clock, None).await }
     }
 
-    fn plug() -> Plug {
+    pub(crate) fn plug() -> Plug {
         let others = ["REIMBURSEMENT_EXPENSE_POST", "CARD_EXPENSE_REPAYMENT", "CARD_PAYMENT", "BILL_EXPENSE"];
         Plug::new("brex", "", &[("token", TOKEN)])
             .set("surface", json!("accounting"))
@@ -427,13 +427,31 @@ async fn records_that_others_changed_do_not_stop_the_report_of_the_rest() {
     let ids: Vec<SourceId> = page.documents.iter().map(|d| d.source_id.clone()).take(6).collect();
     account.wire.control("review", json!({ "id": ids[1].as_str() }));
     account.wire.control("export", json!({ "id": ids[2].as_str() }));
-    let mut marked = source.acknowledge(&ids).await.unwrap();
+    let mut marked = source.acknowledge(&exported(&ids)).await.unwrap();
     marked.sort();
     let mut expected: Vec<SourceId> = ids.iter().filter(|id| **id != ids[1]).cloned().collect();
     expected.sort();
     assert_eq!(marked, expected);
-    let failure = source.acknowledge(&ids[1..2]).await.unwrap_err();
+    let state = account.wire.sim.state();
+    let reported = state["records"].as_array().unwrap().iter().filter(|record| record["reported"] == true);
+    let told = |record: &Value| format!("journal 2026/GJ/{}", record["id"].as_str().unwrap());
+    assert!(reported.clone().all(|record| record["reference"] == told(record)));
+    assert_eq!(reported.count(), 4, "what a person exported in Brex keeps what stands there");
+    let failure = source.acknowledge(&exported(&ids[1..2])).await.unwrap_err();
     assert!(failure.message.contains("REVIEW"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_record_that_is_reported_as_failed_says_why_and_is_offered_no_more() {
+    let account = Account::start().await;
+    let id = account.client().read(&ready(1000)).await.unwrap().documents[0].source_id.clone();
+    for _ in 0..2 {
+        account.client().report_failure(&id, "paid twice").await.unwrap();
+    }
+    let record = account.detail(id.as_str());
+    assert_eq!((&record["failure"], &record["review_status"]), (&json!("paid twice"), &json!("REVIEW")));
+    let page = account.client().read(&ready(1000)).await.unwrap();
+    assert!(page.documents.iter().all(|document| document.source_id != id));
 }
 
 /// Sheet item: Brex 13

@@ -1,7 +1,7 @@
 //! Expensify on the bench: the list, and what is particular to the Integration Server.
 
 use super::bench::{Plug, Wire, noon, today};
-use super::source::{Known, SourceFixture, assert_holds, ready, source_conformance};
+use super::source::{Known, SourceFixture, assert_holds, exported, ready, source_conformance};
 use async_trait::async_trait;
 use purser::vendors::{SourcePage, SourceWindow, SpendSource};
 use sandbox::server::SimClock;
@@ -195,7 +195,7 @@ async fn too_many_calls_is_understood_in_every_form() {
         let named = [SourceId::from("R00aaaaaaaaa")];
         let source = server.client();
         // Its download is one too many; it would be waited for longer than this connection gives a file.
-        let first = source.acknowledge(&named).await.unwrap_err();
+        let first = source.acknowledge(&exported(&named)).await.unwrap_err();
         assert_eq!(first.class, FailureClass::Unavailable, "{first}");
         let failure = server.client().read(&ready(10)).await.unwrap_err();
         assert!(matches!(failure.class, FailureClass::Throttled { .. }), "{rate_form:?}: {failure:?}");
@@ -236,7 +236,11 @@ async fn a_file_that_is_not_ready_is_waited_for_in_every_form() {
             let server = Server::of(world, knobs, SimClock::running()).await;
             server.assert_reads_all().await;
             let named = vec![SourceId::new(&server.world.reports_in(&READY).next().unwrap().id)];
-            assert_eq!(server.client().acknowledge(&named).await.as_ref(), Ok(&named), "{not_ready:?}");
+            assert_eq!(
+                server.client().acknowledge(&exported(&named)).await.as_ref(),
+                Ok(&named),
+                "{not_ready:?}"
+            );
             assert_eq!(server.marked().len(), 1);
         });
     for wait in waits {
@@ -341,10 +345,10 @@ async fn two_agents_with_labels_of_their_own_see_everything() {
     let first = server.client();
     let page = first.read(&ready(1000)).await.unwrap();
     let named: Vec<SourceId> = page.documents.iter().map(|d| d.source_id.clone()).collect();
-    first.acknowledge(&named).await.unwrap();
+    first.acknowledge(&exported(&named)).await.unwrap();
     let second = server.connected(Server::plug().set("label", json!("second \"agent\", 2")));
     assert_holds(&second.read(&ready(1000)).await.unwrap(), &known(server.world.reports_in(&READY)));
-    second.acknowledge(&named[..1]).await.unwrap();
+    second.acknowledge(&exported(&named[..1])).await.unwrap();
     assert_eq!(server.label("second \"agent\", 2").len(), 1);
 }
 

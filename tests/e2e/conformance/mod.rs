@@ -3,8 +3,10 @@
 //! vendor joins with a fixture of its own and one line at the end of its file.
 
 mod acumatica;
+mod acumatica_projects;
 mod bench;
 mod brex;
+mod brex_reference;
 mod epicor;
 mod erp;
 mod expensify;

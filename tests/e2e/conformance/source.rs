@@ -3,13 +3,14 @@
 
 use super::bench::{Wire, today};
 use async_trait::async_trait;
-use purser::vendors::{SourcePage, SourceWindow, SpendSource};
+use purser::vendors::{Exported, SourcePage, SourceWindow, SpendSource};
 use sandbox::faults::{BodyKind, FaultAction, FaultMatch, FaultRule};
 use spend::Date;
 use spend::document::SpendDocument;
 use spend::ids::SourceId;
 use spend::money::Money;
-use spend::posting::{Failure, FailureClass};
+use spend::plan::Stage;
+use spend::posting::{ErpReceipt, Failure, FailureClass};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -150,7 +151,7 @@ pub(crate) async fn marked_records_are_not_ready_and_still_there<F: SourceFixtur
     let all = fixture.records();
     let page = source.read(&ready(1000)).await.unwrap();
     let (done, left) = ids(&page).split_at(page.documents.len() / 2).to_owned_pair();
-    let marked = source.acknowledge(&done).await.unwrap();
+    let marked = source.acknowledge(&exported(&done)).await.unwrap();
     assert_eq!(as_set(&marked), as_set(&done));
     let rest = fixture.client().read(&ready(1000)).await.unwrap();
     if F::KEEPS_MARK {
@@ -205,7 +206,7 @@ pub(crate) async fn named_records_are_read_whatever_their_mark<F: SourceFixture>
     let source = fixture.client();
     let wanted: Vec<Known> = all_ready(&fixture).into_iter().step_by(3).collect();
     let mut asked = named(&wanted);
-    source.acknowledge(&asked[..2]).await.unwrap();
+    source.acknowledge(&exported(&asked[..2])).await.unwrap();
     asked.push(SourceId::from("R00doesnotexist"));
     assert_holds(&source.read(&SourceWindow::Ids(asked)).await.unwrap(), &wanted);
 }
@@ -221,7 +222,7 @@ pub(crate) async fn pages_that_are_marked_one_after_the_other_hold_every_record_
         assert!(page.documents.len() <= limit as usize && pages < 100, "{} records", page.documents.len());
         let found = ids(&page);
         if !found.is_empty() {
-            assert_eq!(as_set(&source.acknowledge(&found).await.unwrap()), as_set(&found));
+            assert_eq!(as_set(&source.acknowledge(&exported(&found)).await.unwrap()), as_set(&found));
         }
         if F::KEEPS_MARK {
             documents.extend(page.documents);
@@ -260,7 +261,7 @@ pub(crate) async fn an_edited_record_has_another_revision_and_a_paid_one_keeps_i
     assert_ne!(before[&edited.id], after[&edited.id]);
     assert_eq!(before[&paid.id], after[&paid.id], "being paid is no change of content");
     assert_eq!(before[&same.id], after[&same.id]);
-    source.acknowledge(&[SourceId::new(&same.id)]).await.unwrap();
+    source.acknowledge(&exported(&[SourceId::new(&same.id)])).await.unwrap();
     assert_eq!(revisions().await[&same.id], after[&same.id], "the mark is no change of content");
 }
 
@@ -268,7 +269,7 @@ pub(crate) async fn a_record_approved_later_is_read_then<F: SourceFixture>() {
     let fixture = F::start().await;
     let source = fixture.client();
     let page = source.read(&ready(1000)).await.unwrap();
-    source.acknowledge(&ids(&page)).await.unwrap();
+    source.acknowledge(&exported(&ids(&page))).await.unwrap();
     let late = fixture.approve_another();
     let mut page = source.read(&ready(1000)).await.unwrap();
     if !F::KEEPS_MARK {
@@ -284,7 +285,7 @@ pub(crate) async fn marking_twice_is_marking_once<F: SourceFixture>() {
     let named: Vec<SourceId> = ids(&page).into_iter().take(5).collect();
     let twice: Vec<SourceId> = named.iter().chain(&named).cloned().collect();
     for asked in [&named, &named, &twice] {
-        assert_eq!(as_set(&source.acknowledge(asked).await.unwrap()), as_set(&named));
+        assert_eq!(as_set(&source.acknowledge(&exported(asked)).await.unwrap()), as_set(&named));
         if F::KEEPS_MARK {
             assert_eq!(fixture.marked(), as_set(&named));
         }
@@ -302,7 +303,17 @@ pub(crate) async fn only_what_is_there_counts_as_marked<F: SourceFixture>() {
     }
     let known = SourceId::new(&all_ready(&fixture)[0].id);
     let asked = [known.clone(), SourceId::from("R00doesnotexist"), SourceId::from("no,id \"at all\"")];
-    assert_eq!(source.acknowledge(&asked).await, Ok(vec![known]));
+    assert_eq!(source.acknowledge(&exported(&asked)).await, Ok(vec![known]));
+}
+
+/// Records as a flow says them when they are in the ERP.
+pub(crate) fn exported(ids: &[SourceId]) -> Vec<Exported> {
+    let receipt = |id: &SourceId| ErpReceipt {
+        document: format!("journal 2026/GJ/{id}"),
+        group: None,
+        stage: Stage::Staged,
+    };
+    ids.iter().map(|id| Exported { id: id.clone(), receipt: receipt(id) }).collect()
 }
 
 /// Faults of transport and server, each of which may strike any call once.
@@ -334,14 +345,14 @@ pub(crate) async fn a_lost_answer_while_marking_is_made_good_by_marking_again<F:
             let before = fixture.wire().faulted();
             fixture.wire().fail_nth(nth, action.clone());
             let source = fixture.client();
-            let first = source.acknowledge(&asked).await;
+            let first = source.acknowledge(&exported(&asked)).await;
             let hit = fixture.wire().faulted() > before;
             fixture.wire().sim.clear_faults();
             if first.as_ref().is_ok_and(|marked| *marked == asked) {
                 assert!(fixture.marked().contains(asked[0].as_str()), "{action:?} at {nth}: not marked");
             } else {
                 assert_eq!(
-                    source.acknowledge(&asked).await.as_ref(),
+                    source.acknowledge(&exported(&asked)).await.as_ref(),
                     Ok(&asked),
                     "{action:?} at {nth}: {first:?}"
                 );
@@ -404,7 +415,7 @@ pub(crate) async fn a_wrong_secret_is_unauthorised<F: SourceFixture>() {
     let failure = source.read(&ready(10)).await.unwrap_err();
     assert_eq!(failure.class, FailureClass::Unauthorised, "{failure}");
     if F::KEEPS_MARK {
-        let failure = source.acknowledge(&[SourceId::from("R00aaaaaaaaa")]).await.unwrap_err();
+        let failure = source.acknowledge(&exported(&[SourceId::from("R00aaaaaaaaa")])).await.unwrap_err();
         assert_eq!(failure.class, FailureClass::Unauthorised, "{failure}");
         assert_eq!(fixture.marked(), BTreeSet::new());
     }
@@ -421,7 +432,7 @@ pub(crate) async fn too_many_calls_is_throttled_and_loses_nothing<F: SourceFixtu
         let failure = fixture.client().read(&ready(10)).await.unwrap_err();
         assert!(matches!(failure.class, FailureClass::Throttled { .. }), "{body:?}: {failure:?}");
         if F::KEEPS_MARK {
-            let failure = fixture.client().acknowledge(&named).await.unwrap_err();
+            let failure = fixture.client().acknowledge(&exported(&named)).await.unwrap_err();
             assert!(matches!(failure.class, FailureClass::Throttled { .. }), "{body:?}: {failure:?}");
         }
         fixture.wire().sim.clear_faults();
@@ -443,7 +454,7 @@ pub(crate) async fn no_secret_is_told_in_failures_and_records<F: SourceFixture>(
         fixture.wire().fault(FaultRule::always(FaultMatch::default(), action));
         told.push(fixture.client().read(&ready(10)).await.unwrap_err().to_string());
         if F::KEEPS_MARK {
-            told.push(fixture.client().acknowledge(&named).await.unwrap_err().to_string());
+            told.push(fixture.client().acknowledge(&exported(&named)).await.unwrap_err().to_string());
         }
         fixture.wire().sim.clear_faults();
     }

@@ -93,7 +93,13 @@ pub fn compare(wanted: &[MirrorEntry], present: &[MirrorEntry], ours: &Ours, rul
     delta
 }
 
-/// What differs. Only what both say counts.
+/// As a system writes a name that takes ASCII only, without surplus blanks.
+pub fn in_plain_letters(text: &str) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    any_ascii::any_ascii(&clean).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What differs. Only what both say counts, and a name that stands there in plain letters is the same name.
 pub fn differences(before: &MirrorEntry, after: &MirrorEntry) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut look = |field: &str, before: &str, after: &str| {
@@ -104,7 +110,7 @@ pub fn differences(before: &MirrorEntry, after: &MirrorEntry) -> Vec<Difference>
     };
     let word = |active: bool| if active { "yes" } else { "no" };
     look("active", word(before.active), word(after.active));
-    if !before.name.is_empty() && !after.name.is_empty() {
+    if !before.name.is_empty() && !after.name.is_empty() && before.name != in_plain_letters(&after.name) {
         look("name", &before.name, &after.name);
     }
     for (name, value) in &after.attributes {

@@ -107,7 +107,8 @@ fn cost_centres(reference: &ReferenceData, rules: &MirrorRules, day: Date) -> Ve
     let one = |(code, value): (&String, &SegmentValue)| {
         entry(code, &value.name, usable(value, day), &[("code", Some(code))])
     };
-    values.into_iter().flatten().map(one).collect()
+    // `<project>|` is no value: it says that the ERP has a default within the project.
+    values.into_iter().flatten().filter(|(code, _)| !code.ends_with('|')).map(one).collect()
 }
 
 fn projects(reference: &ReferenceData, day: Date) -> Vec<MirrorEntry> {

@@ -78,7 +78,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// A project that the dimension divides needs a value of it.
+    /// A project that the dimension divides needs a value of it, unless the ERP itself has a default for it.
     fn check_project_is_undivided(
         &mut self,
         line: &SpendLine,
@@ -88,7 +88,8 @@ impl<'a> Check<'a> {
     ) {
         let Some(project) = project else { return };
         let head = format!("{project}|");
-        let divided = values.range(head.clone()..).next().is_some_and(|(key, _)| key.starts_with(&head));
+        let first = values.range(head.clone()..).next().filter(|(key, _)| key.starts_with(&head));
+        let divided = first.is_some_and(|(key, _)| *key != head);
         if divided {
             self.finding(
                 FindingCode::DimensionMissing,

@@ -8,7 +8,7 @@ use crate::flows::replay::{Decided, Decision};
 use crate::store::AuditKind;
 use spend::mapping::CategoryRule;
 use spend::money::Currency;
-use spend::posting::FailureClass;
+use spend::posting::{FailureClass, PostingState};
 use std::collections::BTreeMap;
 
 async fn replay(world: &World, id: &str) -> Decided {
@@ -229,6 +229,35 @@ async fn what_is_posted_cannot_be_handled() {
     world.report("R1", 100);
     world.run().await;
     assert!(matches!(handle(&world, "R1").await, Decided::AlreadyPosted { .. }));
+}
+
+#[tokio::test]
+async fn a_failure_is_told_to_the_source_only_when_a_person_says_so_and_before_the_record_is_closed() {
+    let mut world = World::new();
+    for id in ["DONE", "TOLD", "QUIET"] {
+        world.report(id, 100);
+    }
+    odd_category(&world, "TOLD");
+    odd_category(&world, "QUIET");
+    world.run().await;
+    let decide = async |id: &str| {
+        let key = world.postings_of(id).last().unwrap().key.clone();
+        world.flow().report_and_handle(&key, &ann("paid twice")).await.unwrap()
+    };
+    // A source that cannot be told: nothing is changed, and the attempt is on record.
+    let Decided::Refused { why } = decide("TOLD").await else { panic!("it cannot be told") };
+    assert!(why.contains("not told, so the record stays open"), "{why}");
+    assert!(matches!(world.posting("TOLD").state, PostingState::Held(_)));
+    *world.source.failures.lock().unwrap() = Some(BTreeMap::new());
+    assert!(matches!(decide("DONE").await, Decided::AlreadyPosted { .. }));
+    assert_eq!(handle(&world, "QUIET").await, Decided::Handled);
+    assert_eq!(decide("TOLD").await, Decided::Handled);
+    let told = world.source.failures.lock().unwrap().clone().unwrap();
+    assert_eq!(told, [("TOLD".into(), "paid twice".to_owned())].into());
+    let entries = world.store().audit().of_posting(&world.key("TOLD")).unwrap();
+    let by_ann = entries.iter().filter(|entry| entry.draft.actor == "person:ann");
+    let verbs: Vec<&str> = by_ann.filter_map(|entry| entry.draft.detail["verb"].as_str()).collect();
+    assert_eq!(verbs, ["report-failure", "report-failure", "handle"]);
 }
 
 #[tokio::test]

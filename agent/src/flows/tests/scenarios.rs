@@ -20,6 +20,10 @@ async fn approved_reports_are_posted_marked_and_audited() {
     assert!(report.is_clean(), "{report:?}");
     assert_eq!(world.erp.documents().len(), 25);
     assert_eq!(world.source.marked().len(), 25);
+    for posting in world.postings() {
+        let PostingState::Acknowledged { receipt, .. } = &posting.state else { panic!("{posting:?}") };
+        assert_eq!(world.source.receipts.lock().unwrap()[&posting.source_id], *receipt);
+    }
     assert_sound(&world, &[]);
     let entries = world.store().audit().of_posting(&world.key("R07")).unwrap();
     let events: Vec<&str> = entries.iter().filter_map(|e| e.draft.detail["event"].as_str()).collect();

@@ -1,12 +1,12 @@
 //! A spend system in memory: records with their marks, edits, pages and faults.
 
 use super::faults::{Call, Fault, Faults, failure};
-use crate::vendors::{SourceHabits, SourcePage, SourceWindow, SpendSource, Unreadable};
+use crate::vendors::{Exported, SourceHabits, SourcePage, SourceWindow, SpendSource, Unreadable};
 use async_trait::async_trait;
 use spend::document::SpendDocument;
 use spend::ids::{Revision, SourceId};
 use spend::money::Money;
-use spend::posting::{Failure, FailureClass};
+use spend::posting::{ErpReceipt, Failure, FailureClass};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -34,6 +34,10 @@ pub(super) struct FakeSource {
     pub(super) habits: Mutex<SourceHabits>,
     /// First days of windows of waiting records.
     pub(super) asked_from: Mutex<Vec<spend::Date>>,
+    /// What it was told of where records are in the ERP.
+    pub(super) receipts: Mutex<BTreeMap<SourceId, ErpReceipt>>,
+    /// What it was told of records that are not exported; `None` = it cannot be told.
+    pub(super) failures: Mutex<Option<BTreeMap<SourceId, String>>>,
 }
 
 impl FakeSource {
@@ -45,6 +49,8 @@ impl FakeSource {
             shifted: Mutex::default(),
             habits: Mutex::default(),
             asked_from: Mutex::default(),
+            receipts: Mutex::default(),
+            failures: Mutex::default(),
         }
     }
 
@@ -144,12 +150,14 @@ impl SpendSource for FakeSource {
         }
     }
 
-    async fn acknowledge(&self, ids: &[SourceId]) -> Result<Vec<SourceId>, Failure> {
+    async fn acknowledge(&self, exported: &[Exported]) -> Result<Vec<SourceId>, Failure> {
         let fault = self.faults.step(Call::Acknowledge, "").await;
         if let Fault::Fail(class) = fault {
             return Err(failure(class));
         }
-        let mut marked = ids.to_vec();
+        let told = exported.iter().map(|one| (one.id.clone(), one.receipt.clone()));
+        self.receipts.lock().unwrap().extend(told);
+        let mut marked: Vec<SourceId> = exported.iter().map(|one| one.id.clone()).collect();
         if matches!(fault, Fault::MarkSome) {
             marked = marked.into_iter().step_by(2).collect();
         }
@@ -167,5 +175,11 @@ impl SpendSource for FakeSource {
             Fault::DieAfter => self.faults.die().await,
             _ => Ok(marked),
         }
+    }
+    async fn report_failure(&self, id: &SourceId, why: &str) -> Result<(), Failure> {
+        let mut failures = self.failures.lock().unwrap();
+        let known = failures.as_mut().ok_or_else(|| failure(FailureClass::NotSent))?;
+        known.insert(id.clone(), why.to_owned());
+        Ok(())
     }
 }

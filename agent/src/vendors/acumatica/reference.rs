@@ -6,7 +6,7 @@ use super::calls::Query;
 use super::client::Client;
 use super::convert::segments;
 use super::outcome::{Kind, Refusal};
-use super::settings::Settings;
+use super::settings::{Settings, StatusWords};
 use super::wire::Record;
 use chrono::Datelike as _;
 use spend::Timestamp;
@@ -70,7 +70,7 @@ pub(super) const PROJECTS: Query = Query {
 const TASKS: Query = Query {
     operation: "acumatica.reference.project-tasks",
     entity: "ProjectTask",
-    select: &["ProjectID", "ProjectTaskID", "Description", "Status"],
+    select: &["ProjectID", "ProjectTaskID", "Description", "Status", "Default"],
     expand: &[],
     filter: String::new(),
     dropped: Vec::new(),
@@ -327,9 +327,7 @@ async fn dimensions(client: &Client) -> Result<BTreeMap<String, BTreeMap<String,
     let words = &client.settings.status_words;
     let mut all = BTreeMap::new();
     if let Some(records) = optional(client, &TASKS).await? {
-        // The same task code stands in many projects; it may be used while one of them is open.
-        let open = |record: &Record| is_word(&words.project_active, &record.text("Status"));
-        all.insert("project-task".to_owned(), values(&records, "ProjectTaskID", "Description", open));
+        all.insert("project-task".to_owned(), tasks(&records, words));
     }
     if let Some(records) = optional(client, &COST_CODES).await? {
         all.insert("cost-code".to_owned(), values(&records, "CostCodeID", "Description", |_| true));
@@ -338,6 +336,27 @@ async fn dimensions(client: &Client) -> Result<BTreeMap<String, BTreeMap<String,
         all.insert("branch".to_owned(), branches);
     }
     Ok(all)
+}
+
+/// The tasks within their projects. A line without one gets the project's default task from the site, which is told by
+/// an entry without a task.
+fn tasks(records: &[Record], words: &StatusWords) -> BTreeMap<String, SegmentValue> {
+    let mut tasks = BTreeMap::new();
+    for record in records {
+        let (Some(project), Some(task)) = (record.filled("ProjectID"), record.filled("ProjectTaskID")) else {
+            continue;
+        };
+        let value = SegmentValue {
+            name: record.text("Description"),
+            active: is_word(&words.project_active, &record.text("Status")),
+            effective: Effective::default(),
+        };
+        if value.active && record.flag("Default") == Some(true) {
+            tasks.insert(format!("{project}|"), value.clone());
+        }
+        tasks.insert(format!("{project}|{task}"), value);
+    }
+    tasks
 }
 
 /// The branches, from the ledgers that they keep; `None` where the site does not show them.

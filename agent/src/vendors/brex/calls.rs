@@ -8,6 +8,7 @@ use crate::vendors::http::Effect;
 use reqwest::Method;
 use serde_json::{Value, json};
 use spend::Date;
+use std::collections::BTreeMap;
 use url::Url;
 
 /// Expenses take no more per page since February 2026 (D); of records the maximum is not documented.
@@ -132,10 +133,14 @@ pub(super) fn record(id: &str) -> Request {
     Request::get("brex.record", &["v3", "accounting", "records", id])
 }
 
-/// Says that records were exported. There is no key: a lost answer is settled by reading the records again.
-pub(super) fn report_success(ids: &[&str]) -> Request {
-    let results: Vec<Value> =
-        ids.iter().map(|id| json!({ "accounting_record_id": id, "success": {} })).collect();
+/// Says that records were exported, and as what. There is no key: a lost answer is settled by reading the records again.
+pub(super) fn report_success(ids: &[&str], references: &BTreeMap<String, String>) -> Request {
+    let success = |id: &str| match references.get(id).filter(|reference| !reference.is_empty()) {
+        Some(reference) => json!({ "reference_id": reference }),
+        None => json!({}),
+    };
+    let results =
+        ids.iter().map(|id| json!({ "accounting_record_id": id, "success": success(id) })).collect();
     report("brex.report-success", results)
 }
 
@@ -240,11 +245,11 @@ pub(super) fn create_values(field: &str, items: Vec<Value>, day: Date) -> Reques
         .keyed(day)
 }
 
-/// Changes values.
-pub(super) fn update_values(field: &str, items: Vec<Value>, day: Date) -> Request {
+/// Changes values. Without a key, which is optional here (D): the same change once more is harmless, while under a key of
+/// the day a change back and forth would be answered with the first answer and not be made.
+pub(super) fn update_values(field: &str, items: Vec<Value>) -> Request {
     let body = json!({ "items": items });
     Request::write("brex.update-values", Method::PUT, &["v1", "fields", field, "values"], Some(body))
-        .keyed(day)
 }
 
 /// Lists vendors.
@@ -258,8 +263,9 @@ pub(super) fn create_vendor(name: &str, day: Date) -> Request {
     Request::write("brex.create-vendor", Method::POST, &["v1", "vendors"], Some(body)).keyed(day)
 }
 
-/// Renames a vendor. Payment accounts are never sent: they overwrite, and they move money.
-pub(super) fn rename_vendor(id: &str, name: &str, day: Date) -> Request {
+/// Renames a vendor, without a key for the same reason. Payment accounts are never sent: they overwrite, and they move
+/// money.
+pub(super) fn rename_vendor(id: &str, name: &str) -> Request {
     let body = json!({ "company_name": name });
-    Request::write("brex.rename-vendor", Method::PUT, &["v1", "vendors", id], Some(body)).keyed(day)
+    Request::write("brex.rename-vendor", Method::PUT, &["v1", "vendors", id], Some(body))
 }

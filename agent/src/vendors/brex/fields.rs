@@ -24,9 +24,7 @@ const BY_HAND: &str = "brex:";
 
 /// Plain ASCII: several texts are refused otherwise (D), and nobody says which.
 pub(super) fn ascii(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let plain = if clean.is_ascii() { clean } else { deunicode::deunicode(&clean) };
-    plain.split_whitespace().collect::<Vec<_>>().join(" ")
+    spend::mirror::in_plain_letters(text)
 }
 
 /// What a batch does.
@@ -151,7 +149,7 @@ impl Brex {
         let today = self.today();
         let request = match kind {
             Kind::Create => calls::create_values(field, open.iter().map(Wanted::creation).collect(), today),
-            Kind::Update => calls::update_values(field, open.iter().map(Wanted::update).collect(), today),
+            Kind::Update => calls::update_values(field, open.iter().map(Wanted::update).collect()),
         };
         let refusal = match self.send(&request).await {
             Ok(_) => return self.see(field, &open, "", told).await,

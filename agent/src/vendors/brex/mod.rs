@@ -47,7 +47,7 @@ use crate::vendors::idle::IdleLife;
 use crate::vendors::registry::{Build, Roles, VendorKind};
 use crate::vendors::webhook::{WebhookKind, svix};
 use crate::vendors::{
-    CredentialKeeper, LAST_USE, Notes, Probe, ProbeResult, SourcePage, SourceWindow, SpendSource,
+    CredentialKeeper, Exported, LAST_USE, Notes, Probe, ProbeResult, SourcePage, SourceWindow, SpendSource,
 };
 use async_trait::async_trait;
 use auth::Identity;
@@ -57,7 +57,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use spend::Date;
 use spend::ids::SourceId;
-use spend::posting::{Failure, FailureClass};
+use spend::posting::{ErpReceipt, Failure, FailureClass};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -317,17 +317,16 @@ impl SpendSource for Brex {
         }
     }
 
-    async fn acknowledge(&self, ids: &[SourceId]) -> Result<Vec<SourceId>, Failure> {
-        let mut unique = ids.to_vec();
-        unique.sort();
-        unique.dedup();
+    async fn acknowledge(&self, exported: &[Exported]) -> Result<Vec<SourceId>, Failure> {
+        let unique: BTreeMap<&SourceId, &ErpReceipt> =
+            exported.iter().map(|one| (&one.id, &one.receipt)).collect();
         if unique.is_empty() {
-            return Ok(unique);
+            return Ok(Vec::new());
         }
         match self.surface().await? {
             Surface::Accounting => self.report_exported(&unique).await,
             // The API cannot set the exported mark of an expense (D): the posting log alone knows.
-            Surface::Expenses => Ok(unique),
+            Surface::Expenses => Ok(unique.into_keys().cloned().collect()),
         }
     }
 

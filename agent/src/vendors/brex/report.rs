@@ -8,29 +8,39 @@
 use super::Brex;
 use super::calls;
 use super::outcome::{Refusal, rejected, unavailable};
-use super::read::EXPORTED;
+use super::read::{EXPORTED, READY};
 use super::settings::is_id;
 use super::wire::{Record, Reported};
 use spend::ids::SourceId;
-use spend::posting::{Failure, FailureClass};
+use spend::posting::{ErpReceipt, Failure, FailureClass};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The code of a refusal about records that do not wait for a report.
+const NOT_READY: &str = "ACCOUNTING_RECORD_NOT_READY_FOR_EXPORT";
 /// Most characters of a failure's message.
 const MESSAGE_LENGTH: usize = 500;
+/// Most characters of a reference. No length is documented; this is what text fields usually hold (I).
+const REFERENCE_LENGTH: usize = 255;
 
 /// What became of one report.
 #[derive(Default)]
 struct Reports {
+    /// Where each record is in the ERP, by id; the same in every repetition.
+    references: BTreeMap<String, String>,
     marked: BTreeSet<String>,
     /// Why a record is not marked, by id.
     refused: BTreeMap<String, String>,
 }
 
 impl Brex {
-    /// Reports records as exported; answers those that are marked afterwards.
-    pub(super) async fn report_exported(&self, ids: &[SourceId]) -> Result<Vec<SourceId>, Failure> {
-        let usable: Vec<&str> = ids.iter().map(SourceId::as_str).filter(|id| is_id(id)).collect();
-        let mut reports = Reports::default();
+    /// Reports records as exported, each with where it is in the ERP; answers those that are marked afterwards.
+    pub(super) async fn report_exported(
+        &self,
+        exported: &BTreeMap<&SourceId, &ErpReceipt>,
+    ) -> Result<Vec<SourceId>, Failure> {
+        let usable: Vec<&str> = exported.keys().map(|id| id.as_str()).filter(|id| is_id(id)).collect();
+        let references = exported.iter().map(|(id, receipt)| (id.to_string(), reference_id(receipt)));
+        let mut reports = Reports { references: references.collect(), ..Reports::default() };
         for chunk in usable.chunks(usize::from(self.settings.report_size)) {
             match self.report_chunk(chunk, &mut reports).await {
                 Ok(()) => {}
@@ -53,7 +63,8 @@ impl Brex {
                 "the document is in the ERP; look at the record in Brex, and close this item with `purser records handle`",
             ));
         }
-        Ok(ids.iter().filter(|id| reports.marked.contains(id.as_str())).cloned().collect())
+        let marked = exported.keys().filter(|id| reports.marked.contains(id.as_str()));
+        Ok(marked.map(|id| (*id).clone()).collect())
     }
 
     /// One chunk, all or nothing at Brex (I): what a refusal names is settled by itself, the rest is sent again.
@@ -61,7 +72,7 @@ impl Brex {
         let mut open: BTreeSet<&str> = ids.iter().copied().collect();
         while !open.is_empty() {
             let asked: Vec<&str> = open.iter().copied().collect();
-            match self.report_once(&asked).await {
+            match self.report_once(&asked, &reports.references).await {
                 Ok(updated) => {
                     reports.marked.extend(updated.into_iter().filter(|id| open.contains(id.as_str())));
                     return Ok(());
@@ -72,8 +83,12 @@ impl Brex {
         Ok(())
     }
 
-    async fn report_once(&self, ids: &[&str]) -> Result<Vec<String>, Refusal> {
-        let request = calls::report_success(ids);
+    async fn report_once(
+        &self,
+        ids: &[&str],
+        references: &BTreeMap<String, String>,
+    ) -> Result<Vec<String>, Refusal> {
+        let request = calls::report_success(ids, references);
         let answer = self.send(&request).await?;
         let reported: Reported = self.understood(&request, &answer)?;
         let updated = reported.updated_accounting_record_ids.unwrap_or_default();
@@ -94,7 +109,7 @@ impl Brex {
         if matches!(refusal.failure.class, FailureClass::InDoubt) {
             return self.after_lost_answer(&refusal.failure, open, reports).await;
         }
-        let not_ready = refusal.code == "ACCOUNTING_RECORD_NOT_READY_FOR_EXPORT";
+        let not_ready = refusal.code == NOT_READY;
         let named: BTreeSet<String> = match refusal.status {
             404 => refusal.ids("not_found_export_entry_source_ids"),
             422 if not_ready => refusal.ids("not_ready_for_export_accounting_record_ids"),
@@ -186,7 +201,10 @@ impl Brex {
         }
         let message: String = super::fields::ascii(message).chars().take(MESSAGE_LENGTH).collect();
         let request = calls::report_failure(id.as_str(), &message);
-        let answer = self.send(&request).await?;
+        let answer = match self.send(&request).await {
+            Ok(answer) => answer,
+            Err(refusal) => return self.failed_already(id, refusal).await,
+        };
         let reported: Reported = self.understood(&request, &answer)?;
         let updated = reported.updated_accounting_record_ids.unwrap_or_default();
         if updated.iter().any(|updated| updated == id.as_str()) {
@@ -194,4 +212,33 @@ impl Brex {
         }
         Err(unavailable(format!("brex.report-failure: Brex did not confirm record {id}")))
     }
+
+    /// A record that is not ready is out of the list already: by an earlier report whose answer was lost, or by somebody
+    /// in Brex. Only an exported one contradicts.
+    async fn failed_already(&self, id: &SourceId, refusal: Refusal) -> Result<(), Failure> {
+        let lost = matches!(refusal.failure.class, FailureClass::InDoubt);
+        if !lost && refusal.code != NOT_READY {
+            return Err(refusal.failure);
+        }
+        let states = self.states(&[id.as_str()]).await.map_err(|_| refusal.failure.clone())?;
+        match states.get(id.as_str()).map(String::as_str) {
+            Some(READY) => Err(unavailable(refusal.failure.message)),
+            Some(EXPORTED) => Err(rejected(
+                "brex.report-failure",
+                format!("record {id} is marked as exported in Brex, which nothing takes back"),
+                "look at the record in Brex, and close the item with `purser records handle` alone",
+            )),
+            Some(_) => Ok(()),
+            None => Err(rejected(
+                "brex.report-failure",
+                format!("record {id} is not there any more"),
+                "close the item with `purser records handle` alone",
+            )),
+        }
+    }
+}
+
+/// Where a document is, as Brex shows it beside the record: plain ASCII.
+fn reference_id(receipt: &ErpReceipt) -> String {
+    super::fields::ascii(&receipt.document).chars().take(REFERENCE_LENGTH).collect()
 }

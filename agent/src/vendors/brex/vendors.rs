@@ -119,7 +119,7 @@ impl Brex {
         let name = ascii(&entry.name);
         let same = present.get(&pair.id).is_some_and(|there| ascii(there) == name);
         if !same && !name.is_empty() {
-            let request = calls::rename_vendor(&pair.id, &name, self.today());
+            let request = calls::rename_vendor(&pair.id, &name);
             match self.send(&request).await {
                 Ok(_) => {}
                 Err(refusal) if is_about_this(&refusal) => return Ok(Err(refusal.failure.message)),

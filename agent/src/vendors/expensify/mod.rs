@@ -37,7 +37,7 @@ use crate::clock::Clock;
 use crate::secret::Credential;
 use crate::vendors::http::Transport;
 use crate::vendors::registry::{Build, Roles, VendorKind};
-use crate::vendors::{Probe, ProbeResult, SourcePage, SourceWindow, SpendSource};
+use crate::vendors::{Exported, Probe, ProbeResult, SourcePage, SourceWindow, SpendSource};
 use async_trait::async_trait;
 use outcome::unavailable;
 use serde_json::{Map, Value};
@@ -161,9 +161,9 @@ impl SpendSource for Expensify {
         }
     }
 
-    async fn acknowledge(&self, ids: &[SourceId]) -> Result<Vec<SourceId>, Failure> {
+    async fn acknowledge(&self, exported: &[Exported]) -> Result<Vec<SourceId>, Failure> {
         let unique: BTreeSet<&str> =
-            ids.iter().map(SourceId::as_str).filter(|id| settings::is_id(id)).collect();
+            exported.iter().map(|one| one.id.as_str()).filter(|id| settings::is_id(id)).collect();
         let unique: Vec<&str> = unique.into_iter().collect();
         let mut marked = Vec::new();
         for chunk in unique.chunks(read::IDS_PER_JOB) {

@@ -19,18 +19,20 @@
 //! | `revoke-token`, `expire-token` | `token`, or nothing for the first | ends it |
 //! | `authorize` | `scopes` | a code for the token endpoint |
 //! | `disable-value` | `field`, `code`, `enabled` | a value of a field |
+//! | `add-value` | `field`, `name` | a person makes a value of a field by hand |
+//! | `add-vendor` | `name` | a person makes a vendor |
 //! | `forget-fields` | | an account without fields |
 
 use super::access::{Token, all_scopes};
-use super::books::{Books, DEPARTMENT, GL_ACCOUNT, PROJECT, Status};
-use super::{BrexSim, Origin};
+use super::books::{Books, DEPARTMENT, FieldValue, GL_ACCOUNT, PROJECT, Status};
+use super::{BrexSim, Origin, wire};
 use crate::world::{MerchantFit, WorldMerchant, WorldSpend};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 const VERBS: &str = "knobs, reset, prepare, review, ready, export, edit, record, add-spend, announce, event, \
     deliveries, write-deliveries, rotate-secret, drop-old-secret, token, revoke-token, expire-token, authorize, \
-    disable-value, forget-fields";
+    disable-value, add-value, add-vendor, forget-fields";
 
 impl BrexSim {
     pub(super) fn steer(&mut self, verb: &str, body: &Value) -> Result<Value, String> {
@@ -80,6 +82,10 @@ impl BrexSim {
                 Ok(json!({"code": self.access.grant(&mut self.rng, scopes)}))
             }
             "disable-value" => self.disable_value(body, now),
+            "add-value" => self.add_value(body, now),
+            "add-vendor" => self
+                .create_vendor(&json!({"company_name": word(body, "name")?}))
+                .map_err(|refusal| format!("{refusal:?}")),
             "forget-fields" => {
                 self.books.fields.clear();
                 Ok(json!({}))
@@ -249,6 +255,23 @@ impl BrexSim {
     }
 
     /// `{field: "GL_ACCOUNT", code, enabled?}`.
+    /// Without a remote id, as everything that is made by hand.
+    fn add_value(&mut self, body: &Value, now: DateTime<Utc>) -> Result<Value, String> {
+        let (key, name) = (word(body, "field")?, word(body, "name")?);
+        let field = self.books.fields.iter_mut().find(|field| field.remote_id.as_deref() == Some(key));
+        let field = field.ok_or_else(|| format!("no field {key}"))?;
+        let id = wire::id(&mut self.rng, "efo");
+        field.values.push(FieldValue {
+            id: id.clone(),
+            value: name.to_owned(),
+            value_id: None,
+            remote_id: None,
+            disabled: false,
+            updated: now,
+        });
+        Ok(json!({"id": id}))
+    }
+
     fn disable_value(&mut self, body: &Value, now: DateTime<Utc>) -> Result<Value, String> {
         let (key, code) = (word(body, "field")?, word(body, "code")?);
         let field = self.books.fields.iter_mut().find(|field| field.remote_id.as_deref() == Some(key));

@@ -75,6 +75,16 @@ fn values_are_checked_where_the_erp_lists_them() {
 }
 
 #[test]
+fn a_project_with_a_default_of_the_erp_needs_no_value() {
+    let mut case = case();
+    case.document.lines[0].tags.push(tag(2, "P1"));
+    assert_eq!(case.findings(), on_line(Code::DimensionMissing, "1", ""));
+    case.reference.dimensions.get_mut("project-task").unwrap().insert("P1|".to_owned(), value(true));
+    assert_eq!(case.findings(), []);
+    assert_eq!(dimensions(&case), BTreeMap::new());
+}
+
+#[test]
 fn a_dimension_that_a_rule_requires_or_does_not_know_holds_the_line() {
     let mut missing = case();
     missing.rules.tags[2].required = true;

@@ -129,7 +129,12 @@ fn everything(entity: &str, _: &[(String, String)]) -> Answer {
         "ProjectTask" => vec![
             row(
                 1,
-                &[("ProjectID", json!("PX01")), ("ProjectTaskID", json!("T1")), ("Status", json!("Active"))],
+                &[
+                    ("ProjectID", json!("PX01")),
+                    ("ProjectTaskID", json!("T1")),
+                    ("Status", json!("Active")),
+                    ("Default", json!(true)),
+                ],
             ),
             row(
                 2,
@@ -195,7 +200,10 @@ async fn reference_data_is_read_from_every_list_and_does_without_what_is_switche
     assert_eq!(paid("both@example.test"), None, "two share the address");
     assert!(!data.employees["both@example.test"].active);
     assert_eq!(data.projects.values().map(|p| p.active).collect::<Vec<_>>(), [true, false]);
-    assert!(data.dimensions["project-task"]["T1"].active, "open in one project");
+    let tasks: Vec<_> =
+        data.dimensions["project-task"].iter().map(|(code, t)| (code.as_str(), t.active)).collect();
+    let expected = [("PX01|", true), ("PX01|T1", true), ("PX02|T1", false)];
+    assert_eq!(tasks, expected, "open in one project, where it is the default, and closed in the other");
     assert!(!data.dimensions["branch"]["EAST"].active);
     assert!(!data.dimensions.contains_key("cost-code"), "not readable, so not checked");
     let periods = data.periods.unwrap();

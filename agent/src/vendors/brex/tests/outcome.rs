@@ -87,7 +87,11 @@ async fn faults_of_the_server_pass_and_leave_writes_in_doubt() {
         let failure = failure_of(vec![ok(broken)], vec![]).await;
         assert_eq!(failure.class, FailureClass::Unavailable, "{broken}");
     }
-    let (client, _) = client(accounting(), [("brex.report-failure", vec![status(500, "")])]);
+    // Nor does a look say what became of it.
+    let (client, _) = client(
+        accounting(),
+        [("brex.report-failure", vec![status(500, "")]), ("brex.records-by-id", vec![status(500, "")])],
+    );
     let failure = client.report_failure(&SourceId::from("accr_1"), "no").await.unwrap_err();
     assert_eq!(failure.class, FailureClass::InDoubt);
 }

@@ -1,7 +1,7 @@
 //! Which surface is read, and that it stays.
 
 use super::*;
-use crate::vendors::{SourceWindow, SpendSource};
+use crate::vendors::{SourceWindow, SpendSource, exported};
 use spend::ids::SourceId;
 
 const FORBIDDEN: &str =
@@ -71,6 +71,6 @@ async fn with_neither_right_both_refusals_are_told() {
 async fn marking_where_no_mark_can_be_set_needs_no_call() {
     let (client, script) = client(on_expenses(), []);
     let ids = ["b", "a", "b"].map(SourceId::from);
-    assert_eq!(client.acknowledge(&ids).await.unwrap(), ["a", "b"].map(SourceId::from));
+    assert_eq!(client.acknowledge(&exported(&ids)).await.unwrap(), ["a", "b"].map(SourceId::from));
     assert!(script.sent().is_empty());
 }

@@ -1,7 +1,7 @@
 //! Marking reports as exported.
 
 use super::*;
-use crate::vendors::SpendSource;
+use crate::vendors::{SpendSource, exported};
 use spend::ids::SourceId;
 
 fn marked<S: AsRef<str>>(ids: &[S]) -> String {
@@ -18,7 +18,7 @@ fn source_ids(ids: &[&str]) -> Vec<SourceId> {
 #[tokio::test(start_paused = true)]
 async fn exactly_the_listed_reports_count_as_marked() {
     let (client, script) = client(Settings::default(), [ok(NAME), ok(marked(&["R1", "R3", "R9"]))]);
-    let done = client.acknowledge(&source_ids(&["R1", "R2", "R3", "R1"])).await.unwrap();
+    let done = client.acknowledge(&exported(&source_ids(&["R1", "R2", "R3", "R1"]))).await.unwrap();
     assert_eq!(done, source_ids(&["R1", "R3"]), "R2 was not listed, R9 was not asked for");
     let job = &script.sent()[0].job;
     assert_eq!(job["inputSettings"]["filters"]["reportIDList"], "R1,R2,R3");
@@ -32,7 +32,7 @@ async fn many_reports_are_marked_a_hundred_at_a_time() {
     let answers: Vec<_> = ids.chunks(100).flat_map(|chunk| [ok(NAME), ok(marked(chunk))]).collect();
     let (client, script) = client(Settings::default(), answers);
     let asked: Vec<SourceId> = ids.iter().map(|id| SourceId::new(id.as_str())).collect();
-    assert_eq!(client.acknowledge(&asked).await.unwrap(), asked);
+    assert_eq!(client.acknowledge(&exported(&asked)).await.unwrap(), asked);
     assert_eq!(script.operations().iter().filter(|operation| **operation == "mark").count(), 3);
 }
 
@@ -40,7 +40,7 @@ async fn many_reports_are_marked_a_hundred_at_a_time() {
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_to_a_mark_is_no_doubt() {
     let (client, _) = client(Settings::default(), [lost(FailureClass::InDoubt)]);
-    let failure = client.acknowledge(&source_ids(&["R1"])).await.unwrap_err();
+    let failure = client.acknowledge(&exported(&source_ids(&["R1"]))).await.unwrap_err();
     assert_eq!(failure.class, FailureClass::Unavailable);
 }
 
@@ -50,19 +50,19 @@ async fn a_failure_half_way_keeps_what_is_marked() {
     let answers = [ok(NAME), ok(marked(&ids[..100])), lost(FailureClass::NotSent)];
     let (client, _) = client(Settings::default(), answers);
     let asked: Vec<SourceId> = ids.iter().map(|id| SourceId::new(id.as_str())).collect();
-    assert_eq!(client.acknowledge(&asked).await.unwrap(), &asked[..100]);
+    assert_eq!(client.acknowledge(&exported(&asked)).await.unwrap(), &asked[..100]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_list_that_is_not_ready_is_waited_for_and_the_job_is_not_repeated() {
     let answers = [ok(NAME), ok(NOT_FOUND), ok("{\"k\":\"M\",\"reportID\":\"R1\"}\n"), ok(marked(&["R1"]))];
     let (waiting, script) = client(Settings::default(), answers);
-    assert_eq!(waiting.acknowledge(&source_ids(&["R1"])).await.unwrap(), source_ids(&["R1"]));
+    assert_eq!(waiting.acknowledge(&exported(&source_ids(&["R1"]))).await.unwrap(), source_ids(&["R1"]));
     assert_eq!(script.operations(), ["mark", "download", "download", "download"]);
 
     let never = std::iter::once(ok(NAME)).chain((0..9).map(|_| ok(NOT_FOUND)));
     let (given_up, script) = client(Settings { give_up: 30, ..Settings::default() }, never);
-    let failure = given_up.acknowledge(&source_ids(&["R1"])).await.unwrap_err();
+    let failure = given_up.acknowledge(&exported(&source_ids(&["R1"]))).await.unwrap_err();
     assert_eq!(failure.class, FailureClass::Unavailable);
     assert_eq!(script.operations().iter().filter(|operation| **operation == "mark").count(), 1);
 }
@@ -70,6 +70,6 @@ async fn a_list_that_is_not_ready_is_waited_for_and_the_job_is_not_repeated() {
 #[tokio::test(start_paused = true)]
 async fn nothing_to_mark_sends_nothing() {
     let (client, script) = client(Settings::default(), []);
-    assert!(client.acknowledge(&source_ids(&["a,b", ""])).await.unwrap().is_empty());
+    assert!(client.acknowledge(&exported(&source_ids(&["a,b", ""]))).await.unwrap().is_empty());
     assert!(script.sent().is_empty());
 }
