@@ -69,7 +69,7 @@ pub struct GuardRails {
 pub struct ConnectionConfig {
     /// Name, unique: lower-case letters, digits and `-`.
     pub id: ConnectionId,
-    /// Vendor: `expensify`, `epicor`.
+    /// Vendor: `expensify`, `brex`, `epicor`, `acumatica`.
     pub kind: String,
     /// Base URL.
     pub url: String,

@@ -1,6 +1,6 @@
 //! Mirroring reference data from an ERP into a spend system: what an entry is, and what is to be changed. Pure: what is
 //! wanted comes from [`ReferenceData`](crate::reference::ReferenceData), what is present from the spend system, and
-//! [`compare`] says the difference and nothing else.
+//! [`compare()`] says the difference and nothing else.
 //!
 //! Two rules keep people's own work safe. What the ERP does not say is not compared, and what the spend system cannot
 //! hold is not compared. An entry that only the spend system knows is left alone unless the mirror itself once put it

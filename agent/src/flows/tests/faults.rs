@@ -1,6 +1,7 @@
 //! Faults by script: every call of a fake is a numbered step, and a script says what goes wrong there.
 
 use chrono::TimeDelta;
+use futures_util::FutureExt as _;
 use spend::posting::{Failure, FailureClass};
 use std::sync::Mutex;
 use tokio::sync::Notify;
@@ -97,6 +98,11 @@ impl Faults {
     pub(super) async fn die<T>(&self) -> T {
         self.dead.notify_one();
         std::future::pending().await
+    }
+
+    /// A new process. Two calls that were under way may both have met the death of the one before; it ended once.
+    pub(super) fn live(&self) {
+        let _ = self.dead.notified().now_or_never();
     }
 
     pub(super) async fn death(&self) {

@@ -99,6 +99,7 @@ impl World {
     pub(super) async fn run_or_die(&mut self) -> Ended {
         self.seed += 1;
         let flow = self.flow();
+        self.faults.live();
         let ended = tokio::select! {
             biased;
             () = self.faults.death() => None,
