@@ -3,6 +3,7 @@
 
 pub mod acumatica;
 pub mod brex;
+pub mod checks;
 pub mod epicor;
 pub mod expensify;
 pub mod http;
@@ -10,6 +11,8 @@ pub mod idle;
 mod keeper;
 mod notes;
 pub mod registry;
+pub mod saga;
+pub mod settings;
 pub mod webhook;
 
 pub use crate::store::Claimed;

@@ -6,18 +6,11 @@ use super::client::Client;
 use super::outcome::{Kind, Refusal};
 use super::reference::{periods, probed};
 use super::settings::Auth;
+use crate::vendors::checks::{result, skipped};
 use crate::vendors::{ProbeResult, Verdict};
 use chrono::TimeDelta;
 use spend::Date;
 use spend::posting::FailureClass;
-
-fn result(check: &str, verdict: Verdict, detail: impl Into<String>, fix: &str) -> ProbeResult {
-    ProbeResult { check: check.to_owned(), verdict, detail: detail.into(), fix: fix.to_owned() }
-}
-
-fn skipped(check: &str, after: &str) -> ProbeResult {
-    result(check, Verdict::Skipped, format!("not checked, because `{after}` failed"), "")
-}
 
 /// Runs all checks.
 pub(super) async fn probe(client: &Client) -> Vec<ProbeResult> {

@@ -12,20 +12,10 @@ use super::release;
 use super::wire::{Fields, Record};
 use crate::vendors::Claimed;
 use crate::vendors::http::Effect;
+use crate::vendors::saga::{self, Cause, Next, Progress, doubt, settled};
 use spend::finding::FindingCode;
 use spend::plan::PostingPlan;
-use spend::posting::{ErpReceipt, Failure, FailureClass, LookUp};
-
-/// How far the document has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// Nothing of it was sent.
-    Nothing,
-    /// Its insert was sent and not yet answered.
-    FirstSent,
-    /// A part of it stands in Acumatica.
-    Written,
-}
+use spend::posting::{ErpReceipt, Failure, LookUp};
 
 /// Writes a claimed posting, verified by reading it back.
 pub(super) async fn post(client: &Client, claimed: &Claimed, found: &LookUp) -> Result<ErpReceipt, Failure> {
@@ -97,11 +87,7 @@ async fn resume(client: &Client, plan: &PostingPlan) -> Result<ErpReceipt, Failu
             let done = append(client, plan, &found.id, &missing).await;
             conclude(client, plan, done, Progress::Written).await
         }
-        (LookUp::Complete { receipt }, _) => Ok(receipt),
-        (LookUp::Different { receipt, differs }, _) => Err(conflict(&receipt, &differs)),
-        (LookUp::Absent | LookUp::Unfinished { .. }, _) => {
-            Err(Failure::new(FailureClass::NotSent, "the half-written document is gone: look up again"))
-        }
+        (moved, _) => saga::moved_on(&moved, conflict),
     }
 }
 
@@ -121,75 +107,27 @@ async fn conclude(
     }
 }
 
-/// What follows a failed step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// The failure is reported under this class.
-    Report(FailureClass),
-    /// Something stands under our reference already: it may be ours.
-    Compare,
-    /// The document was refused and a part of it stands: the part is taken away.
-    CleanUp,
-}
-
-/// The decision table of a posting.
 pub(super) fn after(progress: Progress, refusal: &Refusal) -> Next {
-    let class = refusal.failure.class.clone();
-    match (progress, &class) {
-        (Progress::Nothing, FailureClass::InDoubt | FailureClass::Unavailable) => {
-            Next::Report(FailureClass::NotSent)
-        }
-        (Progress::FirstSent, FailureClass::Rejected { .. }) if refusal.kind == outcome::Kind::Duplicate => {
-            Next::Compare
-        }
-        // One request, one transaction: what was refused left nothing behind.
-        (Progress::Nothing, _) | (Progress::FirstSent, FailureClass::Rejected { .. }) => Next::Report(class),
-        (Progress::FirstSent, FailureClass::Unavailable | FailureClass::InDoubt) => {
-            Next::Report(FailureClass::InDoubt)
-        }
-        (
-            Progress::FirstSent,
-            FailureClass::NotSent | FailureClass::Unauthorised | FailureClass::Throttled { .. },
-        ) => Next::Report(class),
-        (Progress::Written, FailureClass::Rejected { .. }) => Next::CleanUp,
-        (
-            Progress::Written,
-            FailureClass::NotSent
-            | FailureClass::Unauthorised
-            | FailureClass::Throttled { .. }
-            | FailureClass::InDoubt
-            | FailureClass::Unavailable,
-        ) => Next::Report(FailureClass::InDoubt),
-    }
+    let cause = if refusal.kind == outcome::Kind::Duplicate { Cause::Duplicate } else { Cause::Other };
+    saga::after(progress, cause, &refusal.failure.class)
 }
 
 /// Reads the document back; only an equal one counts as posted. Then it is released, when the settings say so.
 async fn verified(client: &Client, plan: &PostingPlan) -> Result<ErpReceipt, Failure> {
-    match look_up(client, plan).await {
-        Ok(LookUp::Complete { receipt }) => Ok(release::released(client, plan, receipt).await),
-        Ok(LookUp::Absent) => Err(doubt("the document was saved and cannot be read back")),
-        Ok(LookUp::Unfinished { missing, .. }) => Err(doubt(&format!("read back: {missing}"))),
-        Ok(LookUp::Different { differs, .. }) => Err(doubt(&format!("read back: {differs}"))),
-        Err(failure) => Err(doubt(&format!("the document was saved and not read back: {failure}"))),
-    }
+    let receipt = saga::read_back(look_up(client, plan).await)?;
+    Ok(release::released(client, plan, receipt).await)
 }
 
-/// The insert was refused as a duplicate: if the document that is there equals the plan, it is ours.
+/// The insert was refused as a duplicate.
 async fn compared(client: &Client, plan: &PostingPlan, refusal: Failure) -> Result<ErpReceipt, Failure> {
-    match look_up(client, plan).await {
-        Ok(LookUp::Complete { receipt }) => Ok(receipt),
-        Ok(LookUp::Different { receipt, differs }) => Err(conflict(&receipt, &differs)),
-        Ok(LookUp::Unfinished { missing, .. }) => {
-            Err(doubt(&format!("refused as duplicate; there: {missing}")))
-        }
-        Ok(LookUp::Absent) => Err(own_refusal(
+    saga::compared(look_up(client, plan).await, conflict, || {
+        own_refusal(
             FindingCode::ErpConflict,
             "reference",
             format!("refused as a duplicate of a document that cannot be seen: {refusal}"),
             "check whether the integration user may see every document of the company, then replay",
-        )),
-        Err(failure) => Err(doubt(&format!("refused as duplicate and not looked up: {failure}"))),
-    }
+        )
+    })
 }
 
 /// Takes away what was written of a document that was refused, so that nothing is left that finance could release.
@@ -218,23 +156,6 @@ async fn delete(client: &Client, found: &Found) -> Result<(), Refusal> {
     let contract = client.contract().await?;
     let call = calls::delete(operation, &client.site, &contract, found.kind.entity(), &found.id);
     client.send(call).await.map(drop)
-}
-
-fn settled(
-    state: LookUp,
-    refusal: Failure,
-    unclean: impl Fn(&dyn std::fmt::Display) -> Failure,
-) -> Result<ErpReceipt, Failure> {
-    match state {
-        LookUp::Absent => Err(refusal),
-        LookUp::Complete { receipt } => Ok(receipt),
-        LookUp::Unfinished { missing, .. } => Err(unclean(&missing)),
-        LookUp::Different { differs, .. } => Err(unclean(&differs)),
-    }
-}
-
-fn doubt(words: &str) -> Failure {
-    Failure::new(FailureClass::InDoubt, words)
 }
 
 /// A half-written document that cannot be read just now is still half-written.

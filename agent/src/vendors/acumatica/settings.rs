@@ -1,6 +1,7 @@
 //! What a connection to Acumatica must be told. Everything that differs by release, tenant or customer is here with a
 //! documented default; nothing of it is code.
 
+use crate::vendors::settings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -360,11 +361,9 @@ impl Settings {
     /// # Errors
     /// Every fault, as `settings.<path>: <what>`.
     pub fn from_json(map: &Map<String, Value>) -> Result<Self, Vec<String>> {
-        let settings: Self = serde_json::from_value(Value::Object(map.clone()))
-            .map_err(|error| vec![format!("settings: {error}")])?;
-        let faults: Vec<String> =
-            settings.faults().into_iter().map(|(path, what)| format!("settings.{path}: {what}")).collect();
-        if faults.is_empty() { Ok(settings) } else { Err(faults) }
+        settings::read(map, |read: &Self| {
+            read.faults().into_iter().map(|(path, what)| format!("settings.{path}: {what}")).collect()
+        })
     }
 }
 

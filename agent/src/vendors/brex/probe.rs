@@ -7,8 +7,8 @@ use super::settings::SurfaceChoice;
 use super::surface::Surface;
 use super::wire::{Company, User};
 use super::{Brex, calls};
+use crate::vendors::checks::{failed, passed, result, skipped};
 use crate::vendors::{ProbeResult, Verdict, last_use};
-use spend::posting::{Failure, FailureClass};
 
 const CREDENTIALS: &str = "credentials";
 const COMPANY: &str = "company";
@@ -28,8 +28,10 @@ impl Brex {
                 "give the token the scope `users.readonly`: expenses stay without owner otherwise",
             )),
             Err(refusal) => {
-                results.push(failed(CREDENTIALS, &refusal.failure, self.identity.secret()));
-                results.extend([COMPANY, SURFACE, FIELDS].map(skipped));
+                results.push(failed(CREDENTIALS, &refusal.failure, || {
+                    auth::how_to_mend(self.identity.secret())
+                }));
+                results.extend([COMPANY, SURFACE, FIELDS].map(|check| skipped(check, CREDENTIALS)));
                 return results;
             }
         }
@@ -75,14 +77,14 @@ impl Brex {
                 refusal.failure.message,
                 "give the token the scope `companies.readonly`: webhooks are told apart by the company",
             ),
-            Err(refusal) => failed(COMPANY, &refusal.failure, self.identity.secret()),
+            Err(refusal) => failed(COMPANY, &refusal.failure, || auth::how_to_mend(self.identity.secret())),
         }
     }
 
     async fn examine_surface(&self) -> ProbeResult {
         let surface = match self.surface().await {
             Ok(surface) => surface,
-            Err(failure) => return failed(SURFACE, &failure, self.identity.secret()),
+            Err(failure) => return failed(SURFACE, &failure, || auth::how_to_mend(self.identity.secret())),
         };
         let asked = match surface {
             Surface::Accounting => self.accounting_granted().await,
@@ -109,7 +111,7 @@ impl Brex {
                  purchase another id, so change `surface` only together with the flow's `start`",
             );
         }
-        failed(SURFACE, failure, self.identity.secret())
+        failed(SURFACE, failure, || auth::how_to_mend(self.identity.secret()))
     }
 
     async fn on_expenses(&self) -> ProbeResult {
@@ -137,35 +139,7 @@ impl Brex {
                 "give the token `fields.read`, `fields.write`, `field_values.read` and `field_values.write` if accounts or \
                  cost centres are to be mirrored into Brex",
             ),
-            Err(refusal) => failed(FIELDS, &refusal.failure, self.identity.secret()),
+            Err(refusal) => failed(FIELDS, &refusal.failure, || auth::how_to_mend(self.identity.secret())),
         }
     }
-}
-
-fn failed(check: &str, failure: &Failure, secret: &str) -> ProbeResult {
-    let fix = match &failure.class {
-        FailureClass::Unauthorised => auth::how_to_mend(secret),
-        FailureClass::Rejected { findings } => {
-            findings.first().map(|finding| finding.fix.clone()).unwrap_or_default()
-        }
-        FailureClass::Throttled { .. } => {
-            "wait a minute; if another program uses the same credential, give it its own".to_owned()
-        }
-        FailureClass::NotSent | FailureClass::InDoubt | FailureClass::Unavailable => {
-            "check the network checks above, then the vendor's status page, and try again".to_owned()
-        }
-    };
-    result(check, Verdict::Fail, failure.message.clone(), fix)
-}
-
-fn passed(check: &str, detail: String) -> ProbeResult {
-    result(check, Verdict::Pass, detail, "")
-}
-
-fn skipped(check: &str) -> ProbeResult {
-    result(check, Verdict::Skipped, "an earlier check failed".to_owned(), "")
-}
-
-fn result(check: &str, verdict: Verdict, detail: String, fix: impl Into<String>) -> ProbeResult {
-    ProbeResult { check: check.to_owned(), verdict, detail, fix: fix.into() }
 }

@@ -1,6 +1,7 @@
 //! What a connection to Brex must be told beyond URL and secret, typed and with its JSON schema. Everything has a
 //! documented default; a connection without settings works, and holds what it cannot place.
 
+use crate::vendors::settings;
 use chrono_tz::Tz;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -261,27 +262,7 @@ impl Settings {
     /// # Errors
     /// Every fault, each beginning with the path of the setting, relative to the connection.
     pub fn from_json(map: &Map<String, Value>) -> Result<Self, Vec<String>> {
-        let mut faults = Vec::new();
-        let mut readable = Map::new();
-        for (key, value) in map {
-            let alone = Map::from_iter([(key.clone(), value.clone())]);
-            match serde_json::from_value::<Self>(Value::Object(alone)) {
-                Ok(_) => {
-                    readable.insert(key.clone(), value.clone());
-                }
-                Err(error) => faults.push(format!("settings.{key}: {error}")),
-            }
-        }
-        match serde_json::from_value::<Self>(Value::Object(readable)) {
-            Ok(settings) => {
-                faults.extend(settings.faults());
-                if faults.is_empty() { Ok(settings) } else { Err(faults) }
-            }
-            Err(error) => {
-                faults.push(format!("settings: {error}"));
-                Err(faults)
-            }
-        }
+        settings::read(map, Self::faults)
     }
 
     /// The time zone; settings that were read have a known one.

@@ -8,18 +8,11 @@ use super::outcome::{Kind, Refusal};
 use super::profile::{GL_YEAR_CHECK, PATCH_LEVEL, STEPS};
 use super::reference::{periods, probed};
 use super::wire::{Dataset, Row, number, raw};
+use crate::vendors::checks::{result, skipped};
 use crate::vendors::{ProbeResult, Verdict};
 use spend::Date;
 use spend::ids::CompanyId;
 use spend::posting::FailureClass;
-
-fn result(check: &str, verdict: Verdict, detail: impl Into<String>, fix: &str) -> ProbeResult {
-    ProbeResult { check: check.to_owned(), verdict, detail: detail.into(), fix: fix.to_owned() }
-}
-
-fn skipped(check: &str, after: &str) -> ProbeResult {
-    result(check, Verdict::Skipped, format!("not checked, because `{after}` failed"), "")
-}
 
 /// Runs all checks for the first company; for further ones only those that depend on the company.
 pub(super) async fn probe(client: &Client, companies: &[CompanyId], today: Date) -> Vec<ProbeResult> {

@@ -9,20 +9,10 @@ use super::profile::{AP_POST_PARAMETERS, AP_PREPOST, AP_SUBMIT, GL_CHECK_POST, G
 use super::wire::{number, raw, set};
 use super::{convert, invoice, journal};
 use crate::vendors::Claimed;
+use crate::vendors::saga::{self, Cause, Next, Progress, doubt, settled};
 use spend::finding::FindingCode;
 use spend::plan::{PlannedDocument, PostingPlan, Stage};
-use spend::posting::{ErpReceipt, Failure, FailureClass, LookUp};
-
-/// How far the document has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// Nothing of it was sent.
-    Nothing,
-    /// Its first write was sent and not yet answered.
-    FirstSent,
-    /// A part of it stands in Kinetic.
-    Written,
-}
+use spend::posting::{ErpReceipt, Failure, LookUp};
 
 /// Keeps the progress while the steps run.
 #[derive(Debug)]
@@ -58,23 +48,16 @@ pub(super) async fn post(client: &Client, claimed: &Claimed, found: &LookUp) -> 
 
 /// Goes on with a half-written document. It is read again first: what the look-up saw may be old.
 async fn resume(client: &Client, plan: &PostingPlan) -> Result<ErpReceipt, Failure> {
-    let moved = |state: &LookUp| match state {
-        LookUp::Complete { receipt } => Ok(receipt.clone()),
-        LookUp::Different { receipt, differs } => Err(conflict(receipt, differs)),
-        LookUp::Absent | LookUp::Unfinished { .. } => {
-            Err(Failure::new(FailureClass::NotSent, "the half-written document is gone: look up again"))
-        }
-    };
     let done = match &plan.document {
         PlannedDocument::Journal { .. } => match journal_state(client, plan).await.map_err(still_half)? {
             (LookUp::Unfinished { .. }, Some(found)) => journal::resume(client, plan, found).await,
-            (state, _) => return moved(&state),
+            (state, _) => return saga::moved_on(&state, conflict),
         },
         PlannedDocument::ApInvoice { .. } => match invoice_state(client, plan).await.map_err(still_half)? {
             (LookUp::Unfinished { .. }, Some((found, lines))) => {
                 invoice::resume(client, plan, found, &lines).await
             }
-            (state, _) => return moved(&state),
+            (state, _) => return saga::moved_on(&state, conflict),
         },
     };
     conclude(client, plan, done, Progress::Written).await
@@ -96,84 +79,38 @@ async fn conclude(
     }
 }
 
-/// What follows a failed step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// The failure is reported under this class.
-    Report(FailureClass),
-    /// Something stands under our key already: it may be ours.
-    Compare,
-    /// The document was refused and a part of it stands: the part is taken away.
-    CleanUp,
-}
-
-/// The decision table of a posting.
 pub(super) fn after(progress: Progress, refusal: &Refusal) -> Next {
-    let class = refusal.failure.class.clone();
-    match (progress, &class) {
-        // Nothing of this document was written, so even a lost answer (about its group) leaves no doubt about it.
-        (Progress::Nothing, FailureClass::InDoubt | FailureClass::Unavailable) => {
-            Next::Report(FailureClass::NotSent)
-        }
-        (Progress::Nothing, _) => Next::Report(class),
-        (Progress::FirstSent, FailureClass::Rejected { .. }) => match refusal.kind {
-            Kind::Duplicate => Next::Compare,
-            Kind::NotSaved => Next::CleanUp,
-            Kind::RecordMissing
-            | Kind::NotOffered
-            | Kind::BadQuery
-            | Kind::Stale
-            | Kind::Business
-            | Kind::Unauthorised
-            | Kind::Forbidden
-            | Kind::Other => Next::Report(class),
-        },
-        (Progress::FirstSent, FailureClass::Unavailable | FailureClass::InDoubt) => {
-            Next::Report(FailureClass::InDoubt)
-        }
-        (
-            Progress::FirstSent,
-            FailureClass::NotSent | FailureClass::Unauthorised | FailureClass::Throttled { .. },
-        ) => Next::Report(class),
-        (Progress::Written, FailureClass::Rejected { .. }) => Next::CleanUp,
-        (
-            Progress::Written,
-            FailureClass::NotSent
-            | FailureClass::Unauthorised
-            | FailureClass::Throttled { .. }
-            | FailureClass::InDoubt
-            | FailureClass::Unavailable,
-        ) => Next::Report(FailureClass::InDoubt),
-    }
+    let cause = match refusal.kind {
+        Kind::Duplicate => Cause::Duplicate,
+        Kind::NotSaved => Cause::NotSaved,
+        Kind::RecordMissing
+        | Kind::NotOffered
+        | Kind::BadQuery
+        | Kind::Stale
+        | Kind::Business
+        | Kind::Unauthorised
+        | Kind::Forbidden
+        | Kind::Other => Cause::Other,
+    };
+    saga::after(progress, cause, &refusal.failure.class)
 }
 
 /// Reads the document back; only an equal one counts as posted.
 async fn verified(client: &Client, plan: &PostingPlan) -> Result<ErpReceipt, Failure> {
-    match look_up(client, plan).await {
-        Ok(LookUp::Complete { receipt }) => Ok(submitted(client, plan, receipt).await),
-        Ok(LookUp::Absent) => Err(doubt("the document was saved and cannot be read back")),
-        Ok(LookUp::Unfinished { missing, .. }) => Err(doubt(&format!("read back: {missing}"))),
-        Ok(LookUp::Different { differs, .. }) => Err(doubt(&format!("read back: {differs}"))),
-        Err(failure) => Err(doubt(&format!("the document was saved and not read back: {failure}"))),
-    }
+    let receipt = saga::read_back(look_up(client, plan).await)?;
+    Ok(submitted(client, plan, receipt).await)
 }
 
-/// The header was refused as a duplicate: if the document that is there equals the plan, it is ours.
+/// The header was refused as a duplicate.
 async fn compared(client: &Client, plan: &PostingPlan, refusal: Failure) -> Result<ErpReceipt, Failure> {
-    match look_up(client, plan).await {
-        Ok(LookUp::Complete { receipt }) => Ok(receipt),
-        Ok(LookUp::Different { receipt, differs }) => Err(conflict(&receipt, &differs)),
-        Ok(LookUp::Unfinished { missing, .. }) => {
-            Err(doubt(&format!("refused as duplicate; there: {missing}")))
-        }
-        Ok(LookUp::Absent) => Err(refused(
+    saga::compared(look_up(client, plan).await, conflict, || {
+        refused(
             FindingCode::ErpConflict,
             "reference",
             format!("refused as a duplicate of a document that cannot be seen: {refusal}"),
             "check whether the integration user may see every invoice of the company, then replay",
-        )),
-        Err(failure) => Err(doubt(&format!("refused as duplicate and not looked up: {failure}"))),
-    }
+        )
+    })
 }
 
 /// Takes away what was written of a document that was refused, so that nothing is left that finance could post.
@@ -199,19 +136,6 @@ async fn clean_up(client: &Client, plan: &PostingPlan, refusal: Failure) -> Resu
     match look_up(client, plan).await {
         Ok(state) => settled(state, refusal, unclean),
         Err(failure) => Err(unclean(&failure)),
-    }
-}
-
-fn settled(
-    state: LookUp,
-    refusal: Failure,
-    unclean: impl Fn(&dyn std::fmt::Display) -> Failure,
-) -> Result<ErpReceipt, Failure> {
-    match state {
-        LookUp::Absent => Err(refusal),
-        LookUp::Complete { receipt } => Ok(receipt),
-        LookUp::Unfinished { missing, .. } => Err(unclean(&missing)),
-        LookUp::Different { differs, .. } => Err(unclean(&differs)),
     }
 }
 
@@ -279,10 +203,6 @@ fn conflict(receipt: &ErpReceipt, differs: &str) -> Failure {
         format!("{} stands under this reference: {differs}", receipt.document),
         "compare both documents; delete or correct the one in Kinetic, then replay, or close this record by hand",
     )
-}
-
-fn doubt(words: &str) -> Failure {
-    Failure::new(FailureClass::InDoubt, words)
 }
 
 /// A half-written document that cannot be read just now is still half-written.

@@ -2,6 +2,7 @@
 //! with a documented default; nothing of it is code.
 
 use super::profile::{self, MethodSettings};
+use crate::vendors::settings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -212,11 +213,9 @@ impl Settings {
     /// # Errors
     /// Every fault, as `settings.<path>: <what>`.
     pub fn from_json(map: &Map<String, Value>) -> Result<Self, Vec<String>> {
-        let settings: Self = serde_json::from_value(Value::Object(map.clone()))
-            .map_err(|error| vec![format!("settings: {error}")])?;
-        let faults: Vec<String> =
-            settings.faults().into_iter().map(|(path, what)| format!("settings.{path}: {what}")).collect();
-        if faults.is_empty() { Ok(settings) } else { Err(faults) }
+        settings::read(map, |read: &Self| {
+            read.faults().into_iter().map(|(path, what)| format!("settings.{path}: {what}")).collect()
+        })
     }
 
     /// Whether Kinetic itself refuses a second document under the plan's reference.

@@ -3,9 +3,9 @@
 
 use super::wire::{Policy, PolicyDetail};
 use super::{Expensify, auth};
+use crate::vendors::checks::{failed, passed, result, skipped};
 use crate::vendors::{ProbeResult, ReferenceTarget, Verdict};
 use spend::mirror::ReferenceSet;
-use spend::posting::{Failure, FailureClass};
 use std::collections::BTreeMap;
 
 const CREDENTIALS: &str = "credentials";
@@ -21,8 +21,11 @@ impl Expensify {
         let policies = match self.policies().await {
             Ok(policies) => policies,
             Err(failure) => {
-                let mut results = vec![failed(CREDENTIALS, &failure, &self.credential.name)];
-                results.extend([WORKSPACES, WORKSPACE_TYPE, CATEGORIES].map(skipped));
+                let mut results =
+                    vec![failed(CREDENTIALS, &failure, || auth::how_to_mend(&self.credential.name))];
+                results.extend(
+                    [WORKSPACES, WORKSPACE_TYPE, CATEGORIES].map(|check| skipped(check, CREDENTIALS)),
+                );
                 return results;
             }
         };
@@ -31,20 +34,20 @@ impl Expensify {
         let used = used(&policies, &self.settings.policies);
         results.push(workspaces(&policies, &self.settings.policies));
         if used.is_empty() {
-            results.extend([WORKSPACE_TYPE, CATEGORIES].map(skipped));
+            results.extend([WORKSPACE_TYPE, CATEGORIES].map(|check| skipped(check, WORKSPACES)));
             return results;
         }
         results.push(workspace_types(&used));
         let ids: Vec<String> = used.iter().filter_map(|policy| policy.id.get()).map(str::to_owned).collect();
         results.push(match self.policy_details(&ids, &["categories"]).await {
             Ok(details) => categories(&ids, &details),
-            Err(failure) => failed(CATEGORIES, &failure, &self.credential.name),
+            Err(failure) => failed(CATEGORIES, &failure, || auth::how_to_mend(&self.credential.name)),
         });
         for set in self.configured_sets() {
             let check = format!("reference data: {}", set.as_str());
             results.push(match self.read_set(set).await {
                 Ok(entries) => passed(&check, format!("readable where they go, {} there now", entries.len())),
-                Err(failure) => failed(&check, &failure, &self.credential.name),
+                Err(failure) => failed(&check, &failure, || auth::how_to_mend(&self.credential.name)),
             });
         }
         results
@@ -156,32 +159,4 @@ fn categories(ids: &[String], details: &BTreeMap<String, PolicyDetail>) -> Probe
 fn title(policy: &Policy) -> String {
     let id = policy.id.get().unwrap_or("?");
     policy.name.get().map_or_else(|| id.to_owned(), |name| format!("{name} ({id})"))
-}
-
-fn failed(check: &str, failure: &Failure, secret: &str) -> ProbeResult {
-    let fix = match &failure.class {
-        FailureClass::Unauthorised => auth::how_to_mend(secret),
-        FailureClass::Rejected { findings } => {
-            findings.first().map(|finding| finding.fix.clone()).unwrap_or_default()
-        }
-        FailureClass::Throttled { .. } => {
-            "wait a minute; if another program uses the same credential, give it its own".to_owned()
-        }
-        FailureClass::NotSent | FailureClass::InDoubt | FailureClass::Unavailable => {
-            "check the network checks above, then the vendor's status page, and try again".to_owned()
-        }
-    };
-    result(check, Verdict::Fail, failure.message.clone(), fix)
-}
-
-fn passed(check: &str, detail: String) -> ProbeResult {
-    result(check, Verdict::Pass, detail, "")
-}
-
-fn skipped(check: &str) -> ProbeResult {
-    result(check, Verdict::Skipped, "an earlier check failed".to_owned(), "")
-}
-
-fn result(check: &str, verdict: Verdict, detail: String, fix: impl Into<String>) -> ProbeResult {
-    ProbeResult { check: check.to_owned(), verdict, detail, fix: fix.into() }
 }

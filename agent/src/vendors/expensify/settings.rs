@@ -5,6 +5,7 @@ mod reference;
 
 pub use reference::{CategorySettings, EmployeeSettings, NameForm, ReferenceSettings, TagSettings};
 
+use crate::vendors::settings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -84,27 +85,7 @@ impl Settings {
     /// # Errors
     /// Every fault, each beginning with the path of the setting, relative to the connection.
     pub fn from_json(map: &Map<String, Value>) -> Result<Self, Vec<String>> {
-        let mut faults = Vec::new();
-        let mut readable = Map::new();
-        for (key, value) in map {
-            let alone = Map::from_iter([(key.clone(), value.clone())]);
-            match serde_json::from_value::<Self>(Value::Object(alone)) {
-                Ok(_) => {
-                    readable.insert(key.clone(), value.clone());
-                }
-                Err(error) => faults.push(format!("settings.{key}: {error}")),
-            }
-        }
-        match serde_json::from_value::<Self>(Value::Object(readable)) {
-            Ok(settings) => {
-                faults.extend(settings.faults());
-                if faults.is_empty() { Ok(settings) } else { Err(faults) }
-            }
-            Err(error) => {
-                faults.push(format!("settings: {error}"));
-                Err(faults)
-            }
-        }
+        settings::read(map, Self::faults)
     }
 
     fn faults(&self) -> Vec<String> {

@@ -164,12 +164,13 @@ async fn a_duplicate_is_compared_whichever_way_it_is_told() {
 #[tokio::test]
 async fn a_condition_that_does_not_hold_is_settled_by_look_up() {
     let failure = saga_after(super::super::outcome::Kind::Duplicate);
-    assert_eq!(failure, super::super::saga::Next::Compare);
+    assert_eq!(failure, crate::vendors::saga::Next::Compare);
 }
 
-fn saga_after(kind: super::super::outcome::Kind) -> super::super::saga::Next {
+fn saga_after(kind: super::super::outcome::Kind) -> crate::vendors::saga::Next {
     use super::super::outcome::{Asked, judge};
-    use super::super::saga::{Progress, after};
+    use super::super::saga::after;
+    use crate::vendors::saga::Progress;
     let asked = Asked {
         operation: "acumatica.bill.put",
         effect: crate::vendors::http::Effect::Write,

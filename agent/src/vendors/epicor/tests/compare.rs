@@ -7,10 +7,11 @@ use super::super::convert::{
 use super::super::lookup::merge;
 use super::super::outcome::{Kind, Refusal};
 use super::super::readback::spend_total;
-use super::super::saga::{Next, Progress, after};
+use super::super::saga::after;
 use super::super::settings::{JournalAmounts, Settings};
 use super::super::wire::{Row, number, raw, text};
 use super::{invoice_plan, journal_plan, settings, usd};
+use crate::vendors::saga::{Next, Progress};
 use proptest::prelude::*;
 use spend::money::{Currency, Money};
 use spend::plan::PlannedDocument;
