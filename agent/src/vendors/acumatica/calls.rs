@@ -91,6 +91,9 @@ pub(super) struct Query {
     pub(super) entity: &'static str,
     /// Fields; empty = all.
     pub(super) select: &'static [&'static str],
+    /// Those of `select` that the caller decides by. A site that cannot serve one of them has not answered: a record
+    /// without it would be taken for another one, or for none.
+    pub(super) needed: &'static [&'static str],
     /// Linked entities and details that are wanted too.
     pub(super) expand: &'static [&'static str],
     /// Filter text, values written by [`literal`] and [`moment_literal`]. Predicates on one view of the screen only:

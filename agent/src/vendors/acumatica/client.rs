@@ -238,7 +238,7 @@ impl Client {
         loop {
             let call = query.page(&self.site, &contract, top, skip);
             let answer = match self.send(call).await {
-                Err(refusal) if refusal.kind == Kind::BadQuery && skip == 0 && query.dropped.is_empty() => {
+                Err(refusal) if refusal.kind.is_of_query() && skip == 0 && query.dropped.is_empty() => {
                     query = self.narrowed(&query, refusal).await?;
                     continue;
                 }
@@ -262,18 +262,24 @@ impl Client {
     }
 
     /// A list that cannot be made because of some of its fields, without those: each is tried alone with one row. What
-    /// is left out counts as empty, and Acumatica itself judges it.
+    /// is left out counts as empty, and Acumatica itself judges it; a needed field is never left out.
     async fn narrowed(&self, query: &Query, refusal: Refusal) -> Result<Query, Refusal> {
         let mut kept = query.clone();
         for field in query.select {
             match self.some(&query.only(field), 1).await {
                 Ok(_) => {}
-                Err(refusal) if refusal.kind == Kind::BadQuery => kept.dropped.push(field),
+                Err(refusal) if refusal.kind.is_of_query() => kept.dropped.push(field),
                 Err(refusal) => return Err(refusal),
             }
         }
         if kept.dropped.is_empty() || kept.fields().is_empty() {
             return Err(refusal);
+        }
+        if let Some(field) = query.needed.iter().find(|field| kept.dropped.contains(field)) {
+            let (operation, entity) = (query.operation, query.entity);
+            let message =
+                format!("{operation}: the site does not list `{field}` of {entity}, which is needed");
+            return Err(Failure::new(FailureClass::Unavailable, message).into());
         }
         tracing::warn!(
             entity = query.entity,

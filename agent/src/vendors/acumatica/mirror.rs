@@ -4,7 +4,6 @@
 
 use super::calls::{Query, moment_literal};
 use super::client::Client;
-use super::outcome::Kind;
 use super::reference::{ACCOUNTS, EMPLOYEES, PROJECTS, SUBACCOUNTS, VENDORS};
 use super::wire::Record;
 use chrono::TimeDelta;
@@ -104,7 +103,7 @@ pub(super) async fn changes(
     if let Some(filter) = mirror.delta_filter().filter(|_| !full) {
         match client.list(&Query { filter, ..watched.query() }).await {
             Ok(records) => return Ok(mirror.take(watched, &records, false)),
-            Err(refusal) if refusal.kind == Kind::BadQuery => mirror.unfiltered = true,
+            Err(refusal) if refusal.kind.is_of_query() => mirror.unfiltered = true,
             Err(refusal) => return Err(refusal.failure),
         }
     }

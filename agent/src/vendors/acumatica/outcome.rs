@@ -24,7 +24,9 @@ pub(super) enum Kind {
     Missing,
     /// The endpoint, entity or action is not there.
     NotOffered,
-    /// The list cannot be made with these fields, this filter or these links.
+    /// The list cannot be made with these fields or links.
+    NotExportable,
+    /// The list cannot be made, for its filter it may be.
     BadQuery,
     /// Somebody changed the record, or works on it.
     Stale,
@@ -38,6 +40,13 @@ pub(super) enum Kind {
     Forbidden,
     /// Everything else.
     Other,
+}
+
+impl Kind {
+    /// Whether another form of the same list may be answered.
+    pub(super) const fn is_of_query(self) -> bool {
+        matches!(self, Self::NotExportable | Self::BadQuery)
+    }
 }
 
 /// A call that did not succeed.
@@ -126,6 +135,12 @@ impl ErrorBody {
     fn is_type(&self, suffix: &str) -> bool {
         let inner = self.inner_exception.as_ref().is_some_and(|inner| inner.is_type(suffix));
         inner || self.exception_type.contains(suffix)
+    }
+
+    /// Whether it refuses a filter. Any other exception may be of the moment, a database that was busy say, and is no
+    /// reason to ask for less.
+    fn is_about_filter(&self) -> bool {
+        self.is_type("ODataException") || self.is_type("Filter")
     }
 
     /// Whether the platform's own code refused it, rather than the machinery around it failing.
@@ -259,7 +274,7 @@ fn of_exception(asked: Asked, body: &ErrorBody) -> (Kind, FailureClass) {
     if body.is_type("NoEntitySatisfiesTheCondition") {
         (Kind::Missing, refused(body))
     } else if body.says("optimization cannot be performed") {
-        (Kind::BadQuery, refused(body))
+        (Kind::NotExportable, refused(body))
     } else if body.is_type("PXSetupNotEntered") {
         (Kind::NotSetUp, refused(body))
     } else if body.says("invalid credentials") || body.is_type("PXUndefinedCompany") {
@@ -269,9 +284,9 @@ fn of_exception(asked: Asked, body: &ErrorBody) -> (Kind, FailureClass) {
         (Kind::Stale, FailureClass::NotSent)
     } else if says_duplicate(body) {
         (Kind::Duplicate, refused(body))
-    } else if asked.effect == Effect::Read && body.is_platform() {
+    } else if asked.effect == Effect::Read && body.is_about_filter() {
         (Kind::BadQuery, FailureClass::Unavailable)
-    } else if body.is_platform() && code != FindingCode::ErpRefused {
+    } else if asked.effect == Effect::Write && body.is_platform() && code != FindingCode::ErpRefused {
         // A rule of the platform in words that we know: it speaks before anything is saved.
         (Kind::Refused, refused(body))
     } else {

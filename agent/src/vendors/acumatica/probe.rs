@@ -197,9 +197,13 @@ fn forbidden(entity: &str, needed: bool, refusal: &Refusal) -> ProbeResult {
         }
         Kind::NotSetUp => "complete the set-up form that Acumatica names",
         Kind::NotOffered => "the endpoint lacks this entity: choose another in settings.endpoint",
-        Kind::Duplicate | Kind::Missing | Kind::BadQuery | Kind::Stale | Kind::Refused | Kind::Other => {
-            "look at the message; try again later"
-        }
+        Kind::Duplicate
+        | Kind::Missing
+        | Kind::NotExportable
+        | Kind::BadQuery
+        | Kind::Stale
+        | Kind::Refused
+        | Kind::Other => "look at the message; try again later",
     };
     let verdict = if needed { Verdict::Fail } else { Verdict::Warn };
     let detail = if needed {

@@ -7,7 +7,7 @@ use super::client::Client;
 use super::convert::{Found, Kind, Line};
 use super::lookup::{bills, journals, reference_in, whole};
 use super::naming::side;
-use super::outcome::{self, Refusal};
+use super::outcome::Refusal;
 use super::wire::Record;
 use crate::vendors::ErpDocument;
 use spend::Date;
@@ -17,6 +17,9 @@ use spend::posting::{Failure, FailureClass};
 const BILL_FIELDS: &[&str] =
     &["Type", "ReferenceNbr", "Vendor", "VendorRef", "Status", "Amount", "Description", "Date", "CurrencyID"];
 
+/// What the proof counts a document by.
+const BILL_NEEDED: &[&str] = &["Type", "VendorRef", "Status", "Amount", "Description", "Date", "CurrencyID"];
+
 /// All documents under `prefix`, dated from `from` to `to`.
 pub(super) async fn read_back(
     client: &Client,
@@ -25,7 +28,7 @@ pub(super) async fn read_back(
 ) -> Result<Vec<ErpDocument>, Failure> {
     let mut documents = Vec::new();
     let begins = format!("startswith(VendorRef,{})", literal(prefix));
-    let query = |filter| Query { select: BILL_FIELDS, ..bills(filter) };
+    let query = |filter| Query { select: BILL_FIELDS, needed: BILL_NEEDED, ..bills(filter) };
     let rows = dated(client, &query, &begins, "Date", days).await?;
     for record in rows {
         let found = Found::of(Kind::Bill, record);
@@ -35,7 +38,7 @@ pub(super) async fn read_back(
         }
     }
     let holds = format!("substringof({},Description)", literal(prefix));
-    let query = |filter| Query { select: &[], expand: &["Details"], ..journals(filter) };
+    let query = |filter| Query { select: &[], needed: &[], expand: &["Details"], ..journals(filter) };
     let rows = dated(client, &query, &holds, "TransactionDate", days).await?;
     for record in rows {
         let found = Found::of(Kind::Journal, record);
@@ -72,13 +75,13 @@ async fn dated(
     match client.list(&query(filter)).await {
         Ok(rows) if !rows.is_empty() => return Ok(rows),
         Ok(_) => {}
-        Err(refusal) if refusal.kind == outcome::Kind::BadQuery => {}
+        Err(refusal) if refusal.kind.is_of_query() => {}
         Err(refusal) => return Err(refusal),
     }
     let mut plain = query(text.to_owned());
     match client.list(&plain).await {
         // Details cannot be had for a whole list here: they are read one by one.
-        Err(refusal) if refusal.kind == outcome::Kind::BadQuery && !plain.expand.is_empty() => {
+        Err(refusal) if refusal.kind.is_of_query() && !plain.expand.is_empty() => {
             plain.expand = &[];
             client.list(&plain).await
         }

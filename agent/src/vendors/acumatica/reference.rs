@@ -22,6 +22,7 @@ pub(super) const ACCOUNTS: Query = Query {
     operation: "acumatica.reference.accounts",
     entity: "Account",
     select: &["AccountCD", "Description", "Type", "Active", "LastModifiedDateTime"],
+    needed: &["AccountCD", "Active"],
     expand: &[],
     filter: String::new(),
     dropped: Vec::new(),
@@ -30,6 +31,7 @@ pub(super) const SUBACCOUNTS: Query = Query {
     operation: "acumatica.reference.subaccounts",
     entity: "Subaccount",
     select: &["SubaccountCD", "Description", "Active"],
+    needed: &["SubaccountCD", "Active"],
     expand: &[],
     filter: String::new(),
     dropped: Vec::new(),
@@ -47,6 +49,7 @@ pub(super) const VENDORS: Query = Query {
         "MainContact/Email",
         "LastModifiedDateTime",
     ],
+    needed: &["VendorID"],
     expand: &["MainContact"],
     filter: String::new(),
     dropped: Vec::new(),
@@ -55,6 +58,7 @@ pub(super) const EMPLOYEES: Query = Query {
     operation: "acumatica.reference.employees",
     entity: "Employee",
     select: &[],
+    needed: &[],
     expand: &["ContactInfo", "EmployeeSettings", "FinancialSettings"],
     filter: String::new(),
     dropped: Vec::new(),
@@ -63,6 +67,7 @@ pub(super) const PROJECTS: Query = Query {
     operation: "acumatica.reference.projects",
     entity: "Project",
     select: &["ProjectID", "Description", "Status", "LastModifiedDateTime"],
+    needed: &["ProjectID"],
     expand: &[],
     filter: String::new(),
     dropped: Vec::new(),
@@ -71,6 +76,7 @@ const TASKS: Query = Query {
     operation: "acumatica.reference.project-tasks",
     entity: "ProjectTask",
     select: &["ProjectID", "ProjectTaskID", "Description", "Status", "Default"],
+    needed: &["ProjectID", "ProjectTaskID"],
     expand: &[],
     filter: String::new(),
     dropped: Vec::new(),
@@ -79,6 +85,7 @@ const COST_CODES: Query = Query {
     operation: "acumatica.reference.cost-codes",
     entity: "CostCode",
     select: &["CostCodeID", "Description"],
+    needed: &["CostCodeID"],
     expand: &[],
     filter: String::new(),
     dropped: Vec::new(),
@@ -87,6 +94,7 @@ const LEDGERS: Query = Query {
     operation: "acumatica.reference.ledgers",
     entity: "Ledger",
     select: &[],
+    needed: &[],
     expand: &["Branches"],
     filter: String::new(),
     dropped: Vec::new(),
@@ -95,6 +103,7 @@ const PERIODS: Query = Query {
     operation: "acumatica.reference.periods",
     entity: "FinancialPeriod",
     select: &[],
+    needed: &[],
     expand: &["Details"],
     filter: String::new(),
     dropped: Vec::new(),
@@ -163,8 +172,8 @@ pub(super) async fn read(
 /// A list with linked entities; without them where the site cannot serve them for a whole list.
 async fn linked(client: &Client, query: &Query) -> Result<Vec<Record>, Refusal> {
     match client.list(query).await {
-        Err(refusal) if refusal.kind == Kind::BadQuery => {
-            client.list(&Query { expand: &[], select: &[], ..query.clone() }).await
+        Err(refusal) if refusal.kind.is_of_query() => {
+            client.list(&Query { expand: &[], select: &[], needed: &[], ..query.clone() }).await
         }
         records => records,
     }
@@ -178,6 +187,7 @@ async fn optional(client: &Client, query: &Query) -> Result<Option<Vec<Record>>,
             Kind::Forbidden
             | Kind::NotOffered
             | Kind::NotSetUp
+            | Kind::NotExportable
             | Kind::BadQuery
             | Kind::Missing
             | Kind::Refused => Ok(None),

@@ -21,6 +21,8 @@ pub(super) enum Fault {
     LostBefore,
     /// HTTP 500 without a known cause, not done.
     Internal,
+    /// HTTP 500 of the platform itself, not done.
+    Database,
     /// Done, and the answer is cut in the middle.
     Truncated,
     /// Declined, not done.
@@ -32,11 +34,12 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) const ALL: [Fault; 8] = [
+    pub(super) const ALL: [Fault; 9] = [
         Fault::NotSent,
         Fault::LostAfter,
         Fault::LostBefore,
         Fault::Internal,
+        Fault::Database,
         Fault::Truncated,
         Fault::Throttled,
         Fault::Html,
@@ -66,6 +69,10 @@ pub(super) struct State {
     pub(super) duplicates: Duplicates,
     /// Whether the answer to `GET /entity` is the older, bare one.
     pub(super) bare: bool,
+    /// `Entity/Field`: a list that would show one of these is refused.
+    pub(super) unexportable: Vec<String>,
+    /// So many next lists meet a database that is busy.
+    pub(super) busy: usize,
     /// `startswith` is refused.
     pub(super) no_startswith: bool,
     /// Accounts that are refused, and in which words.
@@ -139,6 +146,7 @@ impl Transport for Fake {
             Some(Fault::NotSent) => return Err(Failure::new(FailureClass::NotSent, "no connection")),
             Some(Fault::LostBefore) => return Err(lost(call.effect)),
             Some(Fault::Internal) => return Ok(exception(500, "System.Exception", "Something broke.")),
+            Some(Fault::Database) => return Ok(database()),
             Some(Fault::Throttled) => return Ok(answer(429, "Too many requests")),
             Some(Fault::Html) => return Ok(answer(502, "<html><title>Updating</title></html>")),
             Some(Fault::SignedOut) => {
@@ -159,6 +167,10 @@ impl Transport for Fake {
         }
         Ok(answered)
     }
+}
+
+fn database() -> Answer {
+    exception(500, "PX.Data.PXDatabaseException", "A database error has occurred: the lock timed out.")
 }
 
 fn ok(body: &Value) -> Answer {
@@ -224,6 +236,14 @@ impl State {
             return ok(&json!([]));
         }
         let filter = query.split("$filter=").nth(1).and_then(|f| f.split("&$").next()).unwrap_or_default();
+        if self.busy > 0 {
+            self.busy -= 1;
+            return database();
+        }
+        if !self.exports(entity, query) {
+            let words = "Optimization cannot be performed. The View Document has BQL delegate.";
+            return exception(500, "PX.Api.ContractBased.OptimizationException", words);
+        }
         if self.no_startswith && filter.contains("startswith") {
             return exception(500, "PX.Api.FilterException", "The filter is not supported.");
         }
@@ -246,6 +266,14 @@ impl State {
             .map(|record| shown(record, details))
             .collect();
         ok(&Value::Array(found))
+    }
+
+    fn exports(&self, entity: &str, query: &str) -> bool {
+        let select = query.split("$select=").nth(1).and_then(|s| s.split("&$").next());
+        let shows = |field: &str| select.is_none_or(|select| select.split(',').any(|name| name == field));
+        let bad =
+            |path: &String| path.split_once('/').is_some_and(|(of, field)| of == entity && shows(field));
+        !self.unexportable.iter().any(bad)
     }
 
     fn by_id(&mut self, entity: &str, id: &str, query: &str) -> Answer {

@@ -2,6 +2,7 @@
 
 mod contract;
 mod fake;
+mod lookup;
 mod parsers;
 mod posting;
 mod push;

@@ -107,7 +107,17 @@ fn http_500_is_told_apart_by_what_it_says() {
         Effect::Read,
         &exception(500, "PX.Api.X", "Optimization cannot be performed. View Details has BQL delegate."),
     );
-    assert_eq!(optimised.kind, Kind::BadQuery);
+    assert_eq!(optimised.kind, Kind::NotExportable);
+    for (of, asked_for_too_much) in [
+        ("Microsoft.Data.OData.ODataException", true),
+        ("PX.Api.FilterException", true),
+        ("PX.Data.PXDatabaseException", false),
+        ("PX.Data.PXException", false),
+    ] {
+        let read = judged(Effect::Read, &exception(500, of, "The function is not known."));
+        assert_eq!(read.kind == Kind::BadQuery, asked_for_too_much, "{of}");
+        assert_eq!(read.failure.class, FailureClass::Unavailable, "a look-up goes on later: {of}");
+    }
     let set_up =
         kind("PX.Data.PXSetupNotEnteredException", "The required configuration data is not entered.");
     assert_eq!(set_up.0, Kind::NotSetUp);

@@ -1,0 +1,85 @@
+//! Look-ups and the proof on sites that cannot or will not show everything: a document that is there is never told as
+//! absent.
+
+use super::fake::Fake;
+use super::*;
+use crate::vendors::ErpTarget;
+use spend::posting::{FailureClass, LookUp};
+
+/// A site with this plan's document in it.
+async fn holding(plan: &PostingPlan) -> (Arc<Fake>, Acumatica) {
+    let fake = Fake::with(|_| ());
+    let erp = connect(fake.clone(), json!({}));
+    erp.post(&claimed(plan), &LookUp::Absent).await.unwrap();
+    (fake, erp)
+}
+
+/// Sheet item: Acumatica 20
+#[tokio::test]
+async fn a_site_that_does_not_list_what_a_document_is_known_by_has_not_said_that_it_is_absent() {
+    for (plan, entity, needed, other) in [
+        (invoice_plan(), "Bill", ["Type", "VendorRef"], "Status"),
+        (journal_plan(), "JournalTransaction", ["Module", "Description"], "Status"),
+    ] {
+        let (fake, erp) = holding(&plan).await;
+        for field in needed {
+            fake.state().unexportable = vec![format!("{entity}/{field}")];
+            let failure = erp.look_up(&plan).await.unwrap_err();
+            assert_eq!(failure.class, FailureClass::Unavailable, "{failure}");
+            assert!(failure.message.contains(&format!("`{field}` of {entity}")), "{failure}");
+        }
+        // What only people read is done without.
+        fake.state().unexportable = vec![format!("{entity}/{other}")];
+        assert!(matches!(erp.look_up(&plan).await, Ok(LookUp::Complete { .. })));
+    }
+}
+
+/// Sheet item: Acumatica 20
+#[tokio::test]
+async fn a_database_that_is_busy_for_a_moment_hides_no_document_and_no_other_revision() {
+    for plan in [invoice_plan(), journal_plan()] {
+        let (fake, erp) = holding(&plan).await;
+        for busy in 1..5 {
+            fake.state().busy = busy;
+            let failure = erp.look_up(&plan).await.unwrap_err();
+            assert_eq!(failure.class, FailureClass::Unavailable, "{failure}");
+            fake.state().busy = 0;
+            assert!(matches!(erp.look_up(&plan).await, Ok(LookUp::Complete { .. })));
+        }
+    }
+    let (fake, erp) = holding(&invoice_plan()).await;
+    let newer = plan_of("R00123", "r2", "5.00", invoice(&[("61000|000-HQ", "5.00")]));
+    fake.state().busy = 1;
+    assert!(erp.look_up(&newer).await.is_err(), "the exact reference alone would find nothing");
+}
+
+#[tokio::test]
+async fn a_row_that_does_not_show_what_it_is_known_by_is_not_passed_over() {
+    for (plan, field) in [(invoice_plan(), "Type"), (journal_plan(), "Module")] {
+        let (fake, erp) = holding(&plan).await;
+        let mut state = fake.state();
+        for record in state.bills.iter_mut() {
+            record[field] = json!({});
+        }
+        for record in state.journals.iter_mut() {
+            record[field] = json!({});
+        }
+        drop(state);
+        let failure = erp.look_up(&plan).await.unwrap_err();
+        assert!(failure.message.contains(&format!("without `{field}`")), "{failure}");
+    }
+}
+
+/// Sheet item: Acumatica 20
+#[tokio::test]
+async fn the_proof_leaves_no_bill_out_because_a_field_of_it_is_not_listed() {
+    let plan = invoice_plan();
+    let (fake, erp) = holding(&plan).await;
+    for field in ["Type", "VendorRef", "Status", "Amount", "CurrencyID"] {
+        fake.state().unexportable = vec![format!("Bill/{field}")];
+        let failure = erp.read_back("EXP-", plan.date, plan.date).await.unwrap_err();
+        assert!(failure.message.contains(field), "{failure}");
+    }
+    fake.state().unexportable = vec!["Bill/Vendor".to_owned()];
+    assert_eq!(erp.read_back("EXP-", plan.date, plan.date).await.unwrap().len(), 1);
+}
