@@ -281,8 +281,8 @@ pub(super) fn compare(plan: &PostingPlan, found: &Found, settings: &Settings) ->
     if !found.is_of_class(plan) {
         return other(format!("it is a {}", found.class));
     }
-    if !found.currency.is_empty() && !found.currency.eq_ignore_ascii_case(plan.currency.code()) {
-        return other(format!("currency {} instead of {}", found.currency, plan.currency));
+    if let Some(differs) = other_currency(plan, found, settings) {
+        return other(differs);
     }
     if let Some(branch) = settings.branches.get(&plan.company)
         && !found.branch.is_empty()
@@ -316,6 +316,14 @@ pub(super) fn compare(plan: &PostingPlan, found: &Found, settings: &Settings) ->
         }
     }
     Likeness::Equal
+}
+
+/// How a found document's currency differs from the plan's. One that names none is in the connection's.
+fn other_currency(plan: &PostingPlan, found: &Found, settings: &Settings) -> Option<String> {
+    let own = settings.currency.map(|currency| currency.code().to_owned()).unwrap_or_default();
+    let currency = if found.currency.is_empty() { &own } else { &found.currency };
+    let differs = !currency.is_empty() && !currency.eq_ignore_ascii_case(plan.currency.code());
+    differs.then(|| format!("currency {currency} instead of {}", plan.currency))
 }
 
 /// Which planned lines are not among the found ones, whatever their order.
@@ -388,6 +396,8 @@ pub(super) fn record(plan: &PostingPlan, settings: &Settings, lines: &[usize]) -
     }
     if settings.send_currency {
         fields.text("CurrencyID", plan.currency.code());
+    } else if settings.currency != Some(plan.currency) {
+        return Err(foreign(plan, settings));
     }
     if let Some(branch) = branch {
         fields.text("BranchID", branch);
@@ -490,6 +500,17 @@ fn coded(
 /// The decimal text of an amount without its sign.
 fn unsigned(amount: &Money) -> String {
     amount.to_decimal().trim_start_matches('-').to_owned()
+}
+
+/// What is not told its currency is booked in the site's own.
+fn foreign(plan: &PostingPlan, settings: &Settings) -> Failure {
+    let own = settings.currency.map_or_else(|| "not named".to_owned(), |own| own.to_string());
+    own_refusal(
+        FindingCode::CurrencyRefused,
+        "currency",
+        format!("the document is in {} and the site is not told currencies; its own is {own}", plan.currency),
+        "set settings.send_currency of the connection, or name the site's one currency in settings.currency",
+    )
 }
 
 fn overflow(error: &MoneyError) -> Failure {

@@ -52,7 +52,8 @@ pub struct Settings {
     /// Whether Acumatica refuses a second bill with the same vendor reference ("Raise an Error on Duplicate Vendor
     /// Reference Number" in the accounts payable preferences). Default: no.
     pub unique_vendor_refs: bool,
-    /// Send the currency of documents. Switch off where the site has one currency only and refuses the field.
+    /// Send the currency of documents. Switch off where the site has one currency only and refuses the field; name that
+    /// one as `currency` then, documents in any other are refused.
     pub send_currency: bool,
     /// Fields of document lines that dimensions are written to, by the dimension's name. Default: `project-task` to
     /// `ProjectTask`, `cost-code` to `CostCode`. `branch` always goes to the line's branch.
@@ -314,6 +315,9 @@ impl Settings {
                 "text_limits",
                 "`document` below 60 or `line` below 20 would cut what documents are found by",
             );
+        }
+        if !self.send_currency && self.currency.is_none() {
+            fault("currency", "must name the site's one currency when `send_currency` is off");
         }
         for field in self.dimension_fields.values().filter(|field| !is_segment(field)) {
             fault("dimension_fields", &format!("`{field}` is not the name of a field"));

@@ -102,6 +102,7 @@ fn settings_are_checked_with_their_paths() {
             json!({ "subaccount_segments": ["A", "B"], "subaccount_separator": "" }),
             "settings.subaccount_separator",
         ),
+        (json!({ "send_currency": false }), "settings.currency"),
         (json!({ "lines_per_request": 0 }), "settings.lines_per_request"),
         (json!({ "page_size": 10, "page_overlap": 5 }), "settings.page_size"),
         (json!({ "text_limits": { "document": 10 } }), "settings.text_limits"),

@@ -4,6 +4,7 @@
 use super::fake::Fake;
 use super::*;
 use crate::vendors::ErpTarget;
+use spend::finding::FindingCode;
 use spend::posting::{FailureClass, LookUp};
 
 /// A site with this plan's document in it.
@@ -57,14 +58,8 @@ async fn a_database_that_is_busy_for_a_moment_hides_no_document_and_no_other_rev
 async fn a_row_that_does_not_show_what_it_is_known_by_is_not_passed_over() {
     for (plan, field) in [(invoice_plan(), "Type"), (journal_plan(), "Module")] {
         let (fake, erp) = holding(&plan).await;
-        let mut state = fake.state();
-        for record in state.bills.iter_mut() {
-            record[field] = json!({});
-        }
-        for record in state.journals.iter_mut() {
-            record[field] = json!({});
-        }
-        drop(state);
+        fake.state().bills.iter_mut().for_each(|record| record[field] = json!({}));
+        fake.state().journals.iter_mut().for_each(|record| record[field] = json!({}));
         let failure = erp.look_up(&plan).await.unwrap_err();
         assert!(failure.message.contains(&format!("without `{field}`")), "{failure}");
     }
@@ -82,4 +77,42 @@ async fn the_proof_leaves_no_bill_out_because_a_field_of_it_is_not_listed() {
     }
     fake.state().unexportable = vec!["Bill/Vendor".to_owned()];
     assert_eq!(erp.read_back("EXP-", plan.date, plan.date).await.unwrap().len(), 1);
+}
+
+/// A plan in another currency.
+fn foreign(mut plan: PostingPlan, code: &str) -> PostingPlan {
+    let currency = Currency::new(code).unwrap();
+    let turn = |amount: &mut Money| *amount = Money::new(amount.minor, currency);
+    plan.currency = currency;
+    turn(&mut plan.total);
+    match &mut plan.document {
+        PlannedDocument::ApInvoice { lines, .. } => lines.iter_mut().for_each(|l| turn(&mut l.amount)),
+        PlannedDocument::Journal { lines } => lines.iter_mut().for_each(|l| turn(&mut l.amount)),
+    }
+    plan.hash = plan.compute_hash();
+    plan
+}
+
+#[tokio::test]
+async fn a_site_of_one_currency_gets_no_document_in_another_and_holds_none() {
+    let only = json!({ "send_currency": false, "currency": "USD" });
+    for plan in [invoice_plan(), journal_plan()] {
+        let fake = Fake::with(|_| ());
+        let erp = connect(fake.clone(), only.clone());
+        let euros = foreign(plan.clone(), "EUR");
+        let failure = erp.post(&claimed(&euros), &LookUp::Absent).await.unwrap_err();
+        let FailureClass::Rejected { findings } = &failure.class else { panic!("{failure:?}") };
+        assert_eq!(findings[0].code, FindingCode::CurrencyRefused);
+        assert_eq!(fake.count("PUT"), 0);
+        erp.post(&claimed(&plan), &LookUp::Absent).await.unwrap();
+        {
+            let state = fake.state();
+            let mut all = state.bills.iter().chain(&state.journals);
+            assert!(all.all(|record| record.get("CurrencyID").is_none()));
+        }
+        assert!(matches!(erp.look_up(&plan).await, Ok(LookUp::Complete { .. })));
+        // The same digits in another currency are another document.
+        let Ok(LookUp::Different { differs, .. }) = erp.look_up(&euros).await else { panic!() };
+        assert!(differs.contains("currency USD instead of EUR"), "{differs}");
+    }
 }
