@@ -271,10 +271,15 @@ fn classify(asked: Asked, answer: &Answer, body: &ErrorBody) -> (Kind, FailureCl
 /// HTTP 500 is used for much that is no fault of the server.
 fn of_exception(asked: Asked, body: &ErrorBody) -> (Kind, FailureClass) {
     let code = code_of("", &body.words());
+    // What answers a write is read after the record was saved: that it cannot be read says nothing of the write.
+    let unread = || match asked.effect {
+        Effect::Read => refused(body),
+        Effect::Write => asked.unknown(),
+    };
     if body.is_type("NoEntitySatisfiesTheCondition") {
-        (Kind::Missing, refused(body))
+        (Kind::Missing, unread())
     } else if body.says("optimization cannot be performed") {
-        (Kind::NotExportable, refused(body))
+        (Kind::NotExportable, unread())
     } else if body.is_type("PXSetupNotEntered") {
         (Kind::NotSetUp, refused(body))
     } else if body.says("invalid credentials") || body.is_type("PXUndefinedCompany") {

@@ -23,6 +23,10 @@ pub(super) enum Fault {
     Internal,
     /// HTTP 500 of the platform itself, not done.
     Database,
+    /// Done, and the record cannot be shown afterwards.
+    NotShown,
+    /// Done, and the record is not found afterwards.
+    NotFound,
     /// Done, and the answer is cut in the middle.
     Truncated,
     /// Declined, not done.
@@ -34,12 +38,14 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) const ALL: [Fault; 9] = [
+    pub(super) const ALL: [Fault; 11] = [
         Fault::NotSent,
         Fault::LostAfter,
         Fault::LostBefore,
         Fault::Internal,
         Fault::Database,
+        Fault::NotShown,
+        Fault::NotFound,
         Fault::Truncated,
         Fault::Throttled,
         Fault::Html,
@@ -154,11 +160,13 @@ impl Transport for Fake {
                 state.revoked += 1;
                 return Ok(exception(401, "PX.Data.PXNotLoggedInException", "Not logged in."));
             }
-            Some(Fault::LostAfter | Fault::Truncated) | None => {}
+            Some(Fault::LostAfter | Fault::Truncated | Fault::NotShown | Fault::NotFound) | None => {}
         }
         let mut answered = state.answer(&call, &query, &body);
         match fault {
             Some(Fault::LostAfter) => return Err(lost(call.effect)),
+            Some(Fault::NotShown) => return Ok(not_exportable()),
+            Some(Fault::NotFound) => return Ok(no_entity()),
             Some(Fault::Truncated) => {
                 let half = answered.body.len() / 2;
                 answered.body.truncate(half);
@@ -171,6 +179,16 @@ impl Transport for Fake {
 
 fn database() -> Answer {
     exception(500, "PX.Data.PXDatabaseException", "A database error has occurred: the lock timed out.")
+}
+
+fn not_exportable() -> Answer {
+    let words = "Optimization cannot be performed. The View Document has BQL delegate.";
+    exception(500, "PX.Api.ContractBased.OptimizationException", words)
+}
+
+fn no_entity() -> Answer {
+    let kind = "PX.Api.ContractBased.NoEntitySatisfiesTheConditionException";
+    exception(500, kind, "No entity satisfies the condition.")
 }
 
 fn ok(body: &Value) -> Answer {
@@ -241,8 +259,7 @@ impl State {
             return database();
         }
         if !self.exports(entity, query) {
-            let words = "Optimization cannot be performed. The View Document has BQL delegate.";
-            return exception(500, "PX.Api.ContractBased.OptimizationException", words);
+            return not_exportable();
         }
         if self.no_startswith && filter.contains("startswith") {
             return exception(500, "PX.Api.FilterException", "The filter is not supported.");
@@ -279,11 +296,7 @@ impl State {
     fn by_id(&mut self, entity: &str, id: &str, query: &str) -> Answer {
         match self.records(entity).iter().find(|record| record["id"] == id) {
             Some(record) => ok(&shown(record, query.contains("$expand=Details"))),
-            None => exception(
-                500,
-                "PX.Api.ContractBased.NoEntitySatisfiesTheConditionException",
-                "No entity satisfies the condition.",
-            ),
+            None => no_entity(),
         }
     }
 

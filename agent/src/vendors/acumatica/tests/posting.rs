@@ -127,16 +127,20 @@ async fn every_call_may_fail_in_every_way_and_one_document_stands_with_its_lines
 /// Sheet items: Acumatica 24
 #[tokio::test]
 async fn a_lost_answer_is_in_doubt_and_the_look_up_finds_the_document() {
-    let fake = Fake::with(|_| ());
-    let erp = connect(fake.clone(), json!({}));
-    let plan = invoice_plan();
-    assert_eq!(erp.look_up(&plan).await, Ok(LookUp::Absent));
-    let next = fake.state().calls.iter().filter(|c| !c.contains("token")).count() + 1;
-    fake.state().fault = Some((next, Fault::LostAfter));
-    let failure = erp.post(&claimed(&plan), &LookUp::Absent).await.unwrap_err();
-    assert_eq!(failure.class, FailureClass::InDoubt);
-    assert!(matches!(erp.look_up(&plan).await, Ok(LookUp::Complete { .. })));
-    assert_eq!(fake.state().bills.len(), 1);
+    for fault in [Fault::LostAfter, Fault::NotShown, Fault::NotFound] {
+        for plan in [invoice_plan(), journal_plan()] {
+            let fake = Fake::with(|_| ());
+            let erp = connect(fake.clone(), json!({}));
+            assert_eq!(erp.look_up(&plan).await, Ok(LookUp::Absent));
+            let next = fake.state().calls.iter().filter(|c| !c.contains("token")).count() + 1;
+            fake.state().fault = Some((next, fault));
+            let failure = erp.post(&claimed(&plan), &LookUp::Absent).await.unwrap_err();
+            assert_eq!(failure.class, FailureClass::InDoubt, "{fault:?}: {failure}");
+            assert!(matches!(erp.look_up(&plan).await, Ok(LookUp::Complete { .. })));
+            let state = fake.state();
+            assert_eq!(state.bills.len() + state.journals.len(), 1);
+        }
+    }
 }
 
 /// Sheet item: Acumatica 16
