@@ -16,7 +16,8 @@ use sandbox::world::World;
 use serde_json::{Value, json};
 use spend::Date;
 use spend::finding::FindingCode;
-use spend::plan::Stage;
+use spend::ids::GlAccount;
+use spend::plan::{PlannedDocument, Stage};
 use spend::posting::{FailureClass, LookUp};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -439,4 +440,31 @@ async fn maintenance_declined_calls_and_taken_seats_are_waited_for_and_nothing_i
         site.wire.knobs(json!({ "maintenance": false, "declines": 0, "api_users": 20 }));
     }
     assert_eq!(site.documents(), []);
+}
+
+/// Sheet items: Acumatica 15, Acumatica 20
+#[tokio::test]
+async fn a_site_without_subaccounts_is_read_and_its_documents_are_found_equal() {
+    let knobs = AcumaticaKnobs { forbidden: vec!["Subaccount".to_owned()], ..AcumaticaKnobs::default() };
+    let site = Site::<Plain>::with(knobs).await;
+    let erp = site.client();
+    let data = reference(&*erp).await;
+    assert!(!data.accounts.is_empty());
+    for (count, draft) in drafts("R00natural").into_iter().enumerate() {
+        let mut plan = draft.plan(&data);
+        let natural = |account: &mut GlAccount| *account = GlAccount::new(account.segments()[0]);
+        match &mut plan.document {
+            PlannedDocument::ApInvoice { lines, .. } => {
+                lines.iter_mut().for_each(|l| natural(&mut l.account))
+            }
+            PlannedDocument::Journal { lines } => lines.iter_mut().for_each(|l| natural(&mut l.account)),
+        }
+        plan.hash = plan.compute_hash();
+        assert_eq!(erp.look_up(&plan).await, Ok(LookUp::Absent));
+        let receipt = erp.post(&claim(&plan).await, &LookUp::Absent).await.unwrap();
+        assert_eq!(erp.look_up(&plan).await, Ok(LookUp::Complete { receipt }));
+        assert_eq!(site.documents().len(), count + 1);
+    }
+    let probed = site.plug().into(&site.wire).probe.probe().await;
+    assert!(probed.iter().all(|result| result.verdict != Verdict::Fail), "{probed:#?}");
 }

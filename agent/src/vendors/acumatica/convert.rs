@@ -243,10 +243,12 @@ pub(super) fn segments<'a>(subaccount: &'a str, settings: &Settings) -> Vec<&'a 
     subaccount.splitn(settings.subaccount_segments.len(), settings.subaccount_separator.as_str()).collect()
 }
 
-/// Whether two spellings of a subaccount are one: sites show it with or without what stands between its segments.
+/// Whether two spellings of a subaccount are one: sites show it with or without what stands between its segments. One
+/// that was not planned is filled in by the site.
 fn same_subaccount(found: &str, planned: &str, settings: &Settings) -> bool {
     let separator = settings.subaccount_separator.as_str();
-    found == planned
+    planned.is_empty()
+        || found == planned
         || (!separator.is_empty() && !found.contains(separator) && found == planned.replace(separator, ""))
 }
 
@@ -329,7 +331,12 @@ fn other_currency(plan: &PostingPlan, found: &Found, settings: &Settings) -> Opt
 /// Which planned lines are not among the found ones, whatever their order.
 fn missing_lines(planned: &[Line], mut found: Vec<Line>, settings: &Settings) -> Result<Vec<usize>, String> {
     let mut missing = Vec::new();
-    for (index, line) in planned.iter().enumerate() {
+    // Lines that leave something open come last, so that none takes what only another one equals.
+    let mut order: Vec<(usize, &Line)> = planned.iter().enumerate().collect();
+    order.sort_by_key(|(_, line)| {
+        usize::from(line.subaccount.is_empty()) + usize::from(line.project.is_empty())
+    });
+    for (index, line) in order {
         let same = |there: &Line| {
             there.account == line.account
                 && there.amount == line.amount
@@ -341,6 +348,7 @@ fn missing_lines(planned: &[Line], mut found: Vec<Line>, settings: &Settings) ->
             None => missing.push(index),
         }
     }
+    missing.sort_unstable();
     match found.first() {
         None => Ok(missing),
         Some(surplus) => {

@@ -114,7 +114,8 @@ pub(super) fn probed() -> Vec<(Query, bool)> {
     let posting = |entity| Query { operation: "acumatica.probe", entity, ..Query::default() };
     vec![
         (ACCOUNTS, true),
-        (SUBACCOUNTS, true),
+        // Off where the site has no subaccounts.
+        (SUBACCOUNTS, false),
         (VENDORS, true),
         (EMPLOYEES, true),
         (posting("Bill"), true),
@@ -134,7 +135,7 @@ pub(super) async fn read(
 ) -> Result<ReferenceData, Failure> {
     let settings = &client.settings;
     let natural = client.list(&ACCOUNTS).await?;
-    let subaccounts = client.list(&SUBACCOUNTS).await?;
+    let subaccounts = optional(client, &SUBACCOUNTS).await?.unwrap_or_default();
     let (mut vendors, mut by_email) = (BTreeMap::new(), BTreeMap::new());
     for record in linked(client, &VENDORS).await? {
         if let Some((code, vendor)) = vendor(&record, settings) {

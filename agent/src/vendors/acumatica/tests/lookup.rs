@@ -116,3 +116,32 @@ async fn a_site_of_one_currency_gets_no_document_in_another_and_holds_none() {
         assert!(differs.contains("currency USD instead of EUR"), "{differs}");
     }
 }
+
+/// A plan whose accounts name no subaccount.
+fn natural(lines: &[(&str, &str)]) -> PostingPlan {
+    let total: i64 = lines.iter().map(|(_, amount)| usd(amount).minor).sum();
+    plan_of("R00777", "r1", &Money::new(total, Currency::USD).to_decimal(), invoice(lines))
+}
+
+#[tokio::test]
+async fn a_plan_without_subaccounts_equals_what_the_site_filled_in() {
+    let plan = natural(&[("61000", "10.00"), ("62000", "5.00")]);
+    let (fake, erp) = holding(&plan).await;
+    assert!(fake.state().bills[0]["Details"][0].get("Subaccount").is_none(), "none is sent");
+    let fill = |fake: &Fake, line: usize, with: &str| {
+        fake.state().bills[0]["Details"][line]["Subaccount"] = json!({ "value": with });
+    };
+    for line in 0..2 {
+        fill(&fake, line, "000-00");
+        assert!(matches!(erp.look_up(&plan).await, Ok(LookUp::Complete { .. })));
+    }
+    // A line that leaves it open takes none from the one that names it.
+    let mixed = natural(&[("61000", "10.00"), ("61000|000-HQ", "10.00")]);
+    let (fake, erp) = holding(&mixed).await;
+    fake.state().bills[0]["Details"].as_array_mut().unwrap().reverse();
+    fill(&fake, 1, "000-00");
+    assert!(matches!(erp.look_up(&mixed).await, Ok(LookUp::Complete { .. })));
+    // What was planned is still compared.
+    fill(&fake, 0, "000-EA");
+    assert!(matches!(erp.look_up(&mixed).await, Ok(LookUp::Different { .. })));
+}
