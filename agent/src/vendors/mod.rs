@@ -4,6 +4,7 @@
 pub mod acumatica;
 pub mod brex;
 pub mod checks;
+pub mod employees;
 pub mod epicor;
 pub mod expensify;
 pub mod http;

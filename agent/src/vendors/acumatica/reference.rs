@@ -8,6 +8,7 @@ use super::convert::segments;
 use super::outcome::{Kind, Refusal};
 use super::settings::{Settings, StatusWords};
 use super::wire::Record;
+use crate::vendors::employees::add_employee;
 use chrono::Datelike as _;
 use spend::Timestamp;
 use spend::ids::{CompanyId, GlAccount, ProjectCode, VendorCode};
@@ -151,7 +152,8 @@ pub(super) async fn read(
         {
             vendors.entry(code).or_insert(vendor);
         }
-        add_employee(&mut employees, &record, &vendors, &by_email, settings);
+        let employee = employee(&record, &vendors, &by_email, settings);
+        add_employee(&mut employees, address(&record), employee);
     }
     name_managers(&mut employees, &addresses);
     let projects = optional(client, &PROJECTS).await?.unwrap_or_default();
@@ -286,29 +288,23 @@ fn add_email(by_email: &mut BTreeMap<String, Option<VendorCode>>, record: &Recor
     }
 }
 
-/// One address may stand on several records (left and came back): the active one counts.
-fn add_employee(
-    employees: &mut BTreeMap<String, Employee>,
+fn employee(
     record: &Record,
     vendors: &BTreeMap<VendorCode, Vendor>,
     by_email: &BTreeMap<String, Option<VendorCode>>,
     settings: &Settings,
-) {
+) -> Employee {
     let email = address(record);
     let number = record.text("EmployeeID");
     let same = VendorCode::new(number.clone());
     let expense_vendor =
         if vendors.contains_key(&same) { Some(same) } else { by_email.get(&email).cloned().flatten() };
-    let employee = Employee {
+    Employee {
         number,
         name: record.text("EmployeeName"),
         active: is_word(&settings.status_words.employee_active, &record.text("Status")),
         expense_vendor,
         manager: Some(record.linked("EmployeeSettings").text("ReportsTo")),
-    };
-    let better = employees.get(&email).is_none_or(|known| employee.active || !known.active);
-    if !email.is_empty() && better {
-        employees.insert(email, employee);
     }
 }
 

@@ -7,6 +7,7 @@ use super::client::Client;
 use super::outcome::Kind;
 use super::settings::PeriodSource;
 use super::wire::{Row, date, flag, int, text};
+use crate::vendors::employees::add_employee;
 use spend::Timestamp;
 use spend::ids::{CompanyId, GlAccount, ProjectCode, VendorCode};
 use spend::money::Currency;
@@ -131,7 +132,7 @@ pub(super) async fn read(
         .each_page(company, &EMPLOYEES, |rows| {
             rows.iter().for_each(|row| {
                 addresses.insert(text(row, "EmpID"), address(row));
-                add_employee(&mut employees, row, &codes);
+                add_employee(&mut employees, address(row), employee(row, &codes));
             });
         })
         .await?;
@@ -194,19 +195,13 @@ fn vendor(row: &Row) -> Option<(VendorCode, Vendor)> {
     Some((VendorCode::new(filled("VendorID")?), vendor))
 }
 
-/// One address may stand on several records (left and came back): the active one counts.
-fn add_employee(employees: &mut BTreeMap<String, Employee>, row: &Row, vendors: &BTreeMap<i64, VendorCode>) {
-    let email = address(row);
-    let employee = Employee {
+fn employee(row: &Row, vendors: &BTreeMap<i64, VendorCode>) -> Employee {
+    Employee {
         number: text(row, "EmpID"),
         name: text(row, "Name"),
         active: text(row, "EmpStatus").eq_ignore_ascii_case("A"),
         expense_vendor: int(row, "ExpenseVendorNum").and_then(|number| vendors.get(&number).cloned()),
         manager: Some(text(row, "SupervisorID")),
-    };
-    let better = employees.get(&email).is_none_or(|known| employee.active || !known.active);
-    if !email.is_empty() && better {
-        employees.insert(email, employee);
     }
 }
 

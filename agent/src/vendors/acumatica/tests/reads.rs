@@ -224,6 +224,34 @@ async fn reference_data_is_read_from_every_list_and_does_without_what_is_switche
     assert!(!data.periods.unwrap()[2].closed);
 }
 
+#[tokio::test]
+async fn two_active_employees_with_one_address_lead_to_no_payee_in_either_order() {
+    for turned in [false, true] {
+        let lists = Lists::new(move |entity, query| {
+            if entity != "Employee" {
+                return everything(entity, query);
+            }
+            // The first is a vendor itself, the second is paid by address.
+            let mut rows: Vec<Value> = ["EP01", "EP02"]
+                .iter()
+                .enumerate()
+                .map(|(n, code)| {
+                    let mut row = row(n, &[("EmployeeID", json!(code)), ("Status", json!("Active"))]);
+                    row["ContactInfo"] = wrapped(&[("Email", json!("ann@example.test"))]);
+                    row
+                })
+                .collect();
+            if turned {
+                rows.reverse();
+            }
+            list(&rows)
+        });
+        let data = connect(lists, json!({})).reference_data(&"MYCO".into()).await.unwrap();
+        let ann = &data.employees["ann@example.test"];
+        assert_eq!((ann.number.as_str(), &ann.expense_vendor, ann.active), ("EP01", &None, true));
+    }
+}
+
 /// Sheet item: Acumatica 18
 #[tokio::test]
 async fn pages_overlap_and_no_row_is_lost_or_doubled_while_rows_come_and_go() {

@@ -113,6 +113,31 @@ async fn reference_data_is_read_from_the_sets_as_they_are_named() {
     assert_eq!(data.periods, None);
 }
 
+#[tokio::test]
+async fn two_active_employees_with_one_address_lead_to_no_payee_in_either_order() {
+    for turned in [false, true] {
+        let transport = By(move |call: &Call| {
+            let rows = match tail(call).as_str() {
+                "Vendors" => vendors(3),
+                "EmpBasics" => {
+                    let mut rows: Vec<_> = (1..3)
+                        .map(|n| json!({"EmpID": n.to_string(), "EMailAddress": "ann@example.test", "EmpStatus": "A", "ExpenseVendorNum": n}))
+                        .collect();
+                    if turned {
+                        rows.reverse();
+                    }
+                    rows
+                }
+                _ => Vec::new(),
+            };
+            Ok(page(call, &rows, 100))
+        });
+        let data = epicor(Arc::new(transport), settings()).reference_data(&"EPIC06".into()).await.unwrap();
+        let ann = &data.employees["ann@example.test"];
+        assert_eq!((ann.number.as_str(), &ann.expense_vendor, ann.active), ("1", &None, true));
+    }
+}
+
 /// Sheet item: Epicor 6: a column that the instance does not know costs the column list, not the read.
 #[tokio::test]
 async fn unknown_column_leads_to_whole_rows() {
