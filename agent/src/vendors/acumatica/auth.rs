@@ -4,7 +4,7 @@
 //! crash.
 
 use super::calls::{self, Site};
-use super::outcome::{Asked, ErrorBody, judge};
+use super::outcome::{Asked, ErrorBody, is_html, is_signed_out, judge};
 use super::settings::{Auth, ClientProof, CookieSession, Grant, Oauth2, Settings};
 use super::wire::TokenAnswer;
 use crate::clock::Clock;
@@ -49,6 +49,8 @@ struct Held {
     unkept: bool,
     /// The session by cookie that holds a seat.
     session: Option<BoundSecret>,
+    /// The site does not know that session any more, so it holds none.
+    refused: bool,
     /// The session that an earlier process left behind was taken up.
     resumed: bool,
 }
@@ -109,7 +111,8 @@ impl Identity {
 
     /// Forgets a token or session that was refused.
     pub(super) async fn refused(&self, token: &Token) {
-        self.tokens.invalidate(token).await;
+        let newest = self.tokens.invalidate(token).await;
+        self.held().refused |= newest;
     }
 
     /// Since when the chain of refresh tokens runs that this sign-in lives on, and when it ends: only where a person
@@ -279,17 +282,22 @@ impl Identity {
         transport: &dyn Transport,
         site: &Site,
     ) -> Result<Token, Failure> {
-        let (left_over, first) = {
+        let (left_over, first, refused) = {
             let mut held = self.held();
             let first = !std::mem::replace(&mut held.resumed, true);
-            (held.session.clone(), first)
+            (held.session.clone(), first, held.refused)
         };
         if let Some(session) = left_over {
             // What an earlier process left behind is used again: it holds our seat anyway.
             if first {
                 return Ok(Token::new(session, self.clock.now() + SESSION_LIFE));
             }
-            self.sign_out_of(&session, transport, site).await;
+            let gone = self.sign_out_of(&session, transport, site).await;
+            // It may still hold our seat: a second one beside it would never be given back.
+            if !gone && !refused {
+                self.note(&session)?;
+                return Ok(Token::new(session, self.clock.now() + SESSION_LIFE));
+            }
         }
         let password = self.field("password")?;
         let call = calls::sign_in(site, settings, self.field("user")?, password);
@@ -300,13 +308,20 @@ impl Identity {
             return Err(no_token());
         }
         let session = password.derived(SecretString::from(cookies));
-        self.held().session = Some(session.clone());
-        if let Err(error) = self.keeper.keep(&[("session", SecretText::secret(&session))]) {
+        {
+            let mut held = self.held();
+            (held.session, held.refused) = (Some(session.clone()), false);
+        }
+        if let Err(failure) = self.note(&session) {
             // A session that nobody would remember after a crash must not be opened at all.
             self.sign_out_of(&session, transport, site).await;
-            return Err(unavailable(&error));
+            return Err(failure);
         }
         Ok(Token::new(session, self.clock.now() + SESSION_LIFE))
+    }
+
+    fn note(&self, session: &BoundSecret) -> Result<(), Failure> {
+        self.keeper.keep(&[("session", SecretText::secret(session))]).map_err(|error| unavailable(&error))
     }
 
     /// Signs the session out that is open, if one is.
@@ -317,19 +332,25 @@ impl Identity {
         self.sign_out_of(&session, transport, site).await;
     }
 
-    async fn sign_out_of(&self, session: &BoundSecret, transport: &dyn Transport, site: &Site) {
+    /// Whether the session is gone now.
+    async fn sign_out_of(&self, session: &BoundSecret, transport: &dyn Transport, site: &Site) -> bool {
         let answered = transport.send(calls::sign_out(site, session)).await;
-        // A session that is not known any more holds no seat.
-        let gone = answered.as_ref().is_ok_and(|answer| answer.status < 500 && answer.status != 429);
-        if !gone {
+        if !answered.as_ref().is_ok_and(is_gone) {
             tracing::warn!("the session could not be signed out; it is tried again before the next sign-in");
-            return;
+            return false;
         }
         self.held().session = None;
         if let Err(error) = self.keeper.keep(&[("session", SecretText::plain(""))]) {
             tracing::warn!(%error, "a session that was signed out is still noted");
         }
+        true
     }
+}
+
+/// Whether an answer to a sign-out means that the session holds no seat: it was ended, or is not known any more.
+/// Refused for any other reason, the sign-out itself was not understood and the session lives on.
+fn is_gone(answer: &Answer) -> bool {
+    ((200..300).contains(&answer.status) && !is_html(answer)) || is_signed_out(answer)
 }
 
 /// The cookies of a sign-in, as they are sent back.

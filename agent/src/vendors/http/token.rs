@@ -105,11 +105,13 @@ impl TokenCache {
     }
 
     /// Forgets `used` after the vendor refused it; a newer token stays.
-    pub async fn invalidate(&self, used: &Token) {
+    pub async fn invalidate(&self, used: &Token) -> bool {
         let mut state = self.state.lock().await;
-        if state.current.as_ref().is_some_and(|current| current.token.generation == used.generation) {
+        let current = state.current.as_ref().is_some_and(|known| known.token.generation == used.generation);
+        if current {
             state.current = None;
         }
+        current
     }
 
     /// Forgets the token, whichever it is.

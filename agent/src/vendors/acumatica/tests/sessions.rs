@@ -21,7 +21,8 @@ struct SiteState {
     bodies: Vec<String>,
     refuses: Option<Answer>,
     outs: usize,
-    out_fails: bool,
+    /// What a sign-out is refused with.
+    out_fails: Option<u16>,
 }
 
 impl Site {
@@ -59,8 +60,8 @@ impl Transport for Site {
                 "the gate writes the length"
             );
             state.outs += 1;
-            if state.out_fails {
-                return Ok(answer(500, ""));
+            if let Some(status) = state.out_fails {
+                return Ok(answer(status, ""));
             }
             state.open.retain(|open| Some(open) != cookie.as_ref());
             return Ok(answer(204, ""));
@@ -157,12 +158,43 @@ async fn a_session_that_cannot_be_noted_is_closed_at_once() {
 async fn a_sign_out_that_failed_is_made_up_for() {
     let (site, kept) = (Arc::new(Site::default()), Arc::default());
     let erp = connect_kept(&site, 0, &[], &kept);
-    site.state().out_fails = true;
+    site.state().out_fails = Some(500);
     assert_eq!(erp.look_up(&invoice_plan()).await, Ok(LookUp::Absent));
     assert_eq!(site.state().open.len(), 1);
-    site.state().out_fails = false;
+    site.state().out_fails = None;
     assert_eq!(erp.look_up(&invoice_plan()).await, Ok(LookUp::Absent));
     assert_eq!(site.figures(), (0, 2, 1, 3), "never two at a time");
+}
+
+/// Sheet items: Acumatica 5, Acumatica 7
+#[tokio::test]
+async fn a_session_that_cannot_be_signed_out_is_used_on_and_no_second_seat_is_taken() {
+    for status in [400, 403, 404, 411, 429, 500, 503] {
+        let (site, kept) = (Arc::new(Site::default()), Arc::default());
+        let erp = connect_kept(&site, 0, &[], &kept);
+        site.state().out_fails = Some(status);
+        for _ in 0..3 {
+            assert_eq!(erp.look_up(&invoice_plan()).await, Ok(LookUp::Absent));
+        }
+        let (_, opened, most, _) = site.figures();
+        assert_eq!((opened, most), (1, 1), "{status}");
+        let noted = kept.of("session").last().cloned().unwrap();
+        assert_eq!(noted, "ASP.NET_SessionId=s1; .ASPXAUTH=a", "{status}: the next process closes it");
+        // When it has died at last, it holds no seat, and a new one may be opened.
+        site.state().open.clear();
+        assert_eq!(erp.look_up(&invoice_plan()).await, Ok(LookUp::Absent));
+        let (_, opened, most, _) = site.figures();
+        assert_eq!((opened, most), (2, 1), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_out_of_a_session_that_is_not_known_any_more_is_done() {
+    let (site, kept) = (Arc::new(Site::default()), Arc::default());
+    let erp = connect_kept(&site, 0, &[], &kept);
+    site.state().out_fails = Some(401);
+    assert_eq!(erp.look_up(&invoice_plan()).await, Ok(LookUp::Absent));
+    assert_eq!(kept.of("session").last().unwrap(), "");
 }
 
 /// Sheet item: Acumatica 6
