@@ -380,7 +380,9 @@ fn refused_login(answer: &Answer, mut failure: Failure) -> Failure {
             "unauthorized_client" | "unsupported_grant_type" => {
                 "the connected application is set to another flow (SM303010)"
             }
-            "invalid_scope" => "the connected application issues no refresh tokens, or the scope is misspelt",
+            "invalid_scope" => {
+                "the connected application issues no refresh tokens (set it to absolute or sliding expiration, SM303010), or the scope is misspelt"
+            }
             "invalid_grant" => "user or password, or the refresh token, is refused",
             _ => return failure,
         };

@@ -159,7 +159,9 @@ impl Default for Auth {
 pub struct Oauth2 {
     /// Flow of the connected application. Default: `password`.
     pub grant: Grant,
-    /// Scope. Default: `api offline_access`, with which all tokens of one sign-in share one session.
+    /// Scope, `api` and `offline_access` in it. Default: `api offline_access`, with which all tokens of one sign-in share
+    /// one session; without `offline_access` each token would hold a licensed seat until it ends. A connected application
+    /// that is set to "No Refresh Tokens" refuses it: set it to absolute or sliding expiration (SM303010).
     pub scope: String,
     /// Where tokens are issued. Default: `identity/connect/token` below the instance.
     pub token_url: Option<String>,
@@ -341,8 +343,11 @@ impl Settings {
                         "`api:concurrent_access` opens a session for every request and exhausts the licence: leave it out",
                     );
                 }
-                if oauth2.grant != Grant::Password && !scopes.contains(&"offline_access") {
-                    fault("auth.scope", "must hold `offline_access`: without it nothing renews the sign-in");
+                if !scopes.contains(&"offline_access") {
+                    fault(
+                        "auth.scope",
+                        "must hold `offline_access`: without it nothing renews the sign-in, and each token holds a licensed seat until it ends; an application set to \"No Refresh Tokens\" must issue them (SM303010)",
+                    );
                 }
                 let url = oauth2.token_url.as_ref();
                 if url.is_some_and(|text| !Url::parse(text).is_ok_and(|url| url.has_host())) {

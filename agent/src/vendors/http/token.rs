@@ -104,7 +104,7 @@ impl TokenCache {
         }
     }
 
-    /// Forgets `used` after the vendor refused it; a newer token stays.
+    /// Forgets `used` after the vendor refused it; a newer token stays. Whether it was the newest.
     pub async fn invalidate(&self, used: &Token) -> bool {
         let mut state = self.state.lock().await;
         let current = state.current.as_ref().is_some_and(|known| known.token.generation == used.generation);

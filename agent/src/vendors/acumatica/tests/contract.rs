@@ -92,6 +92,7 @@ fn settings_are_checked_with_their_paths() {
             json!({ "auth": { "method": "oauth2", "grant": "authorization-code", "scope": "api" } }),
             "offline_access",
         ),
+        (json!({ "auth": { "method": "oauth2", "scope": "api" } }), "No Refresh Tokens"),
         (json!({ "auth": { "method": "oauth2", "warn_days": 30 } }), "settings.auth.warn_days"),
         (json!({ "auth": { "method": "cookie", "tenant_member": "x" } }), "settings.auth.tenant_member"),
         (json!({ "requests_per_minute": 1 }), "settings.requests_per_minute"),
