@@ -10,7 +10,7 @@ use super::outcome::{self, Refusal};
 use super::wire::Record;
 use crate::vendors::http::Effect;
 use spend::plan::PostingPlan;
-use spend::posting::{ErpReceipt, Failure, LookUp};
+use spend::posting::{ErpReceipt, Failure, FailureClass, LookUp};
 
 const BILL_FIELDS: &[&str] =
     &["Type", "ReferenceNbr", "Vendor", "VendorRef", "Status", "Amount", "Description"];
@@ -45,7 +45,7 @@ pub(super) async fn state(
     }
     let Some(found) = ours.pop() else { return Ok((another_revision(other), None)) };
     // The list shows what it pleases of a document; the document itself is read before it counts.
-    let Some(found) = whole(client, &found).await? else { return Ok((another_revision(other), None)) };
+    let found = whole(client, &found).await?;
     let receipt = found.receipt();
     Ok(match compare(plan, &found, &client.settings) {
         Likeness::Equal => (LookUp::Complete { receipt }, None),
@@ -161,14 +161,19 @@ pub(super) fn journals(filter: String) -> Query {
     }
 }
 
-/// The document with its lines; `None` when it has gone meanwhile.
-pub(super) async fn whole(client: &Client, found: &Found) -> Result<Option<Found>, Refusal> {
+/// The document with its lines. One that was listed and is not there contradicts itself, gone meanwhile or not: what was
+/// seen is not told as absent.
+pub(super) async fn whole(client: &Client, found: &Found) -> Result<Found, Refusal> {
     let operation = match found.kind {
         Kind::Bill => "acumatica.bill.read",
         Kind::Journal => "acumatica.journal.read",
     };
     let record = client.record(operation, found.kind.entity(), &found.id, &["Details"]).await?;
-    Ok(record.map(|record| Found::of(found.kind, record)))
+    let gone = || {
+        let message = format!("{operation}: {} is listed and not there", found.receipt().document);
+        Refusal::from(Failure::new(FailureClass::Unavailable, message))
+    };
+    Ok(Found::of(found.kind, record.ok_or_else(gone)?))
 }
 
 /// What the conflict of a found document is told as.

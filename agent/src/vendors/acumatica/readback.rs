@@ -102,9 +102,7 @@ async fn journal(client: &Client, found: Found) -> Result<ErpDocument, Failure> 
     let broken = || unreadable(&reference);
     let mut lines = found.lines(currency).map_err(|_| broken())?;
     if lines.is_empty() {
-        let whole = whole(client, &found).await?;
-        lines =
-            whole.map(|found| found.lines(currency)).transpose().map_err(|_| broken())?.unwrap_or_default();
+        lines = whole(client, &found).await?.lines(currency).map_err(|_| broken())?;
     }
     let total = spend_total(&lines, currency).ok_or_else(broken)?;
     Ok(ErpDocument { reference, receipt: found.receipt(), date: found.date, total })

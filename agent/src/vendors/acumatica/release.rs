@@ -73,7 +73,7 @@ async fn release(client: &Client, plan: &PostingPlan) -> Result<ErpReceipt, Refu
 async fn again(client: &Client, plan: &PostingPlan) -> Result<Found, Refusal> {
     let gone = || Failure::new(FailureClass::Unavailable, "the document cannot be read before its release");
     let found = super::lookup::exact(client, plan).await?.ok_or_else(gone)?;
-    Ok(whole(client, &found).await?.ok_or_else(gone)?)
+    whole(client, &found).await
 }
 
 /// Takes a document off hold.

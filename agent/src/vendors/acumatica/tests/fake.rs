@@ -77,6 +77,8 @@ pub(super) struct State {
     pub(super) bare: bool,
     /// `Entity/Field`: a list that would show one of these is refused.
     pub(super) unexportable: Vec<String>,
+    /// What is listed is not found by its identifier.
+    pub(super) ghosts: bool,
     /// So many next lists meet a database that is busy.
     pub(super) busy: usize,
     /// `startswith` is refused.
@@ -294,6 +296,9 @@ impl State {
     }
 
     fn by_id(&mut self, entity: &str, id: &str, query: &str) -> Answer {
+        if self.ghosts {
+            return no_entity();
+        }
         match self.records(entity).iter().find(|record| record["id"] == id) {
             Some(record) => ok(&shown(record, query.contains("$expand=Details"))),
             None => no_entity(),

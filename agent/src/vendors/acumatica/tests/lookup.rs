@@ -145,3 +145,15 @@ async fn a_plan_without_subaccounts_equals_what_the_site_filled_in() {
     fill(&fake, 0, "000-EA");
     assert!(matches!(erp.look_up(&mixed).await, Ok(LookUp::Different { .. })));
 }
+
+/// Sheet item: Acumatica 11
+#[tokio::test]
+async fn a_document_that_is_listed_and_cannot_be_read_is_not_absent() {
+    for plan in [invoice_plan(), journal_plan()] {
+        let (fake, erp) = holding(&plan).await;
+        fake.state().ghosts = true;
+        let failure = erp.look_up(&plan).await.unwrap_err();
+        assert_eq!(failure.class, FailureClass::Unavailable);
+        assert!(failure.message.contains("is listed and not there"), "{failure}");
+    }
+}
