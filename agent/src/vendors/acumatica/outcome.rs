@@ -38,6 +38,8 @@ pub(super) enum Kind {
     Unauthorised,
     /// No rights on the screen, or the feature is off.
     Forbidden,
+    /// The site tells of an exception, of which nothing more is known.
+    Exception,
     /// Everything else.
     Other,
 }
@@ -294,8 +296,10 @@ fn of_exception(asked: Asked, body: &ErrorBody) -> (Kind, FailureClass) {
     } else if asked.effect == Effect::Write && body.is_platform() && code != FindingCode::ErpRefused {
         // A rule of the platform in words that we know: it speaks before anything is saved.
         (Kind::Refused, refused(body))
-    } else {
+    } else if body.exception_type.is_empty() {
         (Kind::Other, asked.unknown())
+    } else {
+        (Kind::Exception, asked.unknown())
     }
 }
 

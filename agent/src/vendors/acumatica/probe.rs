@@ -203,6 +203,7 @@ fn forbidden(entity: &str, needed: bool, refusal: &Refusal) -> ProbeResult {
         | Kind::BadQuery
         | Kind::Stale
         | Kind::Refused
+        | Kind::Exception
         | Kind::Other => "look at the message; try again later",
     };
     let verdict = if needed { Verdict::Fail } else { Verdict::Warn };

@@ -194,7 +194,9 @@ async fn optional(client: &Client, query: &Query) -> Result<Option<Vec<Record>>,
             | Kind::BadQuery
             | Kind::Missing
             | Kind::Refused => Ok(None),
-            Kind::Duplicate | Kind::Stale | Kind::Unauthorised | Kind::Other => Err(refusal.failure),
+            Kind::Duplicate | Kind::Stale | Kind::Unauthorised | Kind::Exception | Kind::Other => {
+                Err(refusal.failure)
+            }
         },
     }
 }

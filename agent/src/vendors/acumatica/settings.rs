@@ -45,7 +45,9 @@ pub struct Settings {
     pub vendor_ref_length: u8,
     /// Whether documents are saved on hold, for a person to look at. Default: yes.
     pub hold: bool,
-    /// Take documents off hold and release them after they have been verified. Default: no, a person releases them.
+    /// Take documents off hold and release them after they have been verified. Default: no, a person releases them. A
+    /// document that was found there already, because the answer to its write was lost, stays as it is: who has touched
+    /// it since is not known.
     pub release: bool,
     /// Seconds that a release is watched before it is left to itself. Default: 300.
     pub release_seconds: u32,

@@ -1,6 +1,6 @@
 //! The optional second step: hold off, release, what the site tells later.
 
-use super::fake::{Fake, State};
+use super::fake::{Fake, Fault, State};
 use super::*;
 use crate::vendors::ErpTarget;
 use spend::plan::Stage;
@@ -81,4 +81,31 @@ async fn a_document_that_waits_for_approval_is_not_released() {
     assert_eq!(receipt.stage, Stage::Staged);
     assert!(receipt.document.contains("its status is Pending Approval"), "{receipt:?}");
     assert_eq!(fake.count("ReleaseBill"), 0);
+}
+
+/// Sheet items: Acumatica 14, Acumatica 24
+#[tokio::test(start_paused = true)]
+async fn a_release_whose_end_is_not_known_is_never_told_as_left_to_a_person() {
+    let unknown = [Fault::LostAfter, Fault::LostBefore, Fault::Html];
+    let later = [Fault::NotSent, Fault::LostBefore, Fault::Html, Fault::Throttled];
+    for plan in [invoice_plan(), journal_plan()] {
+        let (fake, _) = released(&plan, |state| state.release_polls = 2).await;
+        let calls: Vec<String> =
+            fake.state().calls.iter().filter(|call| !call.contains("token")).cloned().collect();
+        let is_start = |call: &String| call.starts_with("POST") && call.contains("Release");
+        let start = calls.iter().position(is_start).unwrap() + 1;
+        for nth in start..=calls.len() {
+            for fault in if nth == start { &unknown[..] } else { &later[..] } {
+                let (fake, receipt) = released(&plan, |state| {
+                    state.release_polls = 2;
+                    state.fault = Some((nth, *fault));
+                })
+                .await;
+                let told = format!("{fault:?} at {}: {receipt:?}", calls[nth - 1]);
+                assert_ne!(receipt.stage, Stage::Staged, "{told}");
+                assert!(!receipt.document.contains("not released"), "{told}");
+                assert_eq!(fake.count("PUT"), 2, "{told}");
+            }
+        }
+    }
 }
