@@ -88,6 +88,7 @@ pub(super) struct ErrorBody {
     pub(super) error: String,
     #[serde(rename = "error_description", deserialize_with = "lenient")]
     pub(super) error_description: String,
+    #[serde(deserialize_with = "lenient_inner")]
     pub(super) inner_exception: Option<Box<ErrorBody>>,
 }
 
@@ -97,6 +98,13 @@ fn lenient<'de, D: serde::Deserializer<'de>>(d: D) -> Result<String, D::Error> {
         Value::String(text) => text,
         Value::Null => String::new(),
         other => other.to_string(),
+    })
+}
+
+fn lenient_inner<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Box<ErrorBody>>, D::Error> {
+    Ok(match Value::deserialize(d)? {
+        Value::String(message) => Some(Box::new(ErrorBody { message, ..ErrorBody::default() })),
+        inner => serde_json::from_value(inner).ok(),
     })
 }
 

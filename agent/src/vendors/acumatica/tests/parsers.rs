@@ -175,6 +175,22 @@ fn statuses_mean_what_the_sheet_says_also_as_text_or_html() {
     assert_eq!(judged(Effect::Write, &login).failure.class, FailureClass::Unauthorised);
 }
 
+/// Sheet item: Acumatica 11
+#[test]
+fn an_inner_exception_of_another_shape_does_not_hide_the_outer_one() {
+    for inner in
+        ["\"Something broke.\"", "[]", "7", "null", "{\"message\":{\"a\":1}}", "{\"innerException\":[1]}"]
+    {
+        let body = format!(
+            r#"{{"message":"An error has occurred.","exceptionMessage":"No entity satisfies the condition.",
+                "exceptionType":"PX.Api.ContractBased.NoEntitySatisfiesTheConditionException","innerException":{inner}}}"#
+        );
+        assert_eq!(judged(Effect::Read, &answer(500, body)).kind, Kind::Missing, "{inner}");
+    }
+    let told = judged(Effect::Read, &answer(500, r#"{"message":"","innerException":"The lock timed out."}"#));
+    assert!(told.failure.message.contains("The lock timed out"), "{}", told.failure);
+}
+
 #[test]
 fn marks_and_references_are_read_back() {
     assert_eq!(
