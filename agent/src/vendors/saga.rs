@@ -43,7 +43,13 @@ pub fn after(progress: Progress, cause: Cause, class: &FailureClass) -> Next {
         (Progress::Nothing, FailureClass::InDoubt | FailureClass::Unavailable) => {
             Next::Report(FailureClass::NotSent)
         }
-        (Progress::Nothing, _) => Next::Report(class.clone()),
+        (
+            Progress::Nothing,
+            FailureClass::NotSent
+            | FailureClass::Unauthorised
+            | FailureClass::Throttled { .. }
+            | FailureClass::Rejected { .. },
+        ) => Next::Report(class.clone()),
         (Progress::FirstSent, FailureClass::Rejected { .. }) => match cause {
             Cause::Duplicate => Next::Compare,
             Cause::NotSaved => Next::CleanUp,

@@ -108,7 +108,21 @@ async fn conclude(
 }
 
 pub(super) fn after(progress: Progress, refusal: &Refusal) -> Next {
-    let cause = if refusal.kind == outcome::Kind::Duplicate { Cause::Duplicate } else { Cause::Other };
+    use outcome::Kind;
+    let cause = match refusal.kind {
+        Kind::Duplicate => Cause::Duplicate,
+        Kind::Missing
+        | Kind::NotOffered
+        | Kind::NotExportable
+        | Kind::BadQuery
+        | Kind::Stale
+        | Kind::Refused
+        | Kind::NotSetUp
+        | Kind::Unauthorised
+        | Kind::Forbidden
+        | Kind::Exception
+        | Kind::Other => Cause::Other,
+    };
     saga::after(progress, cause, &refusal.failure.class)
 }
 
