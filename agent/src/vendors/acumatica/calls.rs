@@ -4,7 +4,7 @@
 use super::settings::{CookieSession, is_segment};
 use super::wire::Fields;
 use crate::secret::{BoundSecret, Encoding, SecretText};
-use crate::vendors::http::{Body, Call, Effect};
+use crate::vendors::http::{Body, Call, Effect, SiteRoot};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use spend::Timestamp;
@@ -17,63 +17,41 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 /// The addresses of one instance.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
-    root: Url,
+    root: SiteRoot,
 }
 
 impl Site {
     /// From the connection's URL: the instance, with or without a pasted `/entity/...` behind it.
     pub(super) fn new(base: &Url) -> Self {
-        const BELOW: [&str; 3] = ["entity", "identity", "frames"];
-        let mut root = base.clone();
-        root.set_query(None);
-        root.set_fragment(None);
-        let kept: Vec<String> = base
-            .path_segments()
-            .into_iter()
-            .flatten()
-            .take_while(|segment| !BELOW.iter().any(|below| segment.eq_ignore_ascii_case(below)))
-            .filter(|segment| !segment.is_empty())
-            .map(str::to_owned)
-            .collect();
-        root.set_path(&kept.join("/"));
-        Self { root }
-    }
-
-    fn below(&self, segments: &[&str]) -> Url {
-        let mut url = self.root.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
-        }
-        url
+        Self { root: SiteRoot::new(base, &["entity", "identity", "frames"]) }
     }
 
     /// `{root}/entity`: what is published.
     pub(super) fn published(&self) -> Url {
-        self.below(&["entity"])
+        self.root.below(&["entity"])
     }
 
     /// `{root}/identity/connect/token`.
     pub(super) fn token(&self) -> Url {
-        self.below(&["identity", "connect", "token"])
+        self.root.below(&["identity", "connect", "token"])
     }
 
     fn session(&self, verb: &str) -> Url {
-        self.below(&["entity", "auth", verb])
+        self.root.below(&["entity", "auth", verb])
     }
 
     /// `{root}/entity/{name}/{version}/{tail...}`.
     pub(super) fn entity(&self, contract: &Contract, tail: &[&str]) -> Url {
         let mut segments = vec!["entity", contract.name.as_str(), contract.version.as_str()];
         segments.extend(tail);
-        self.below(&segments)
+        self.root.below(&segments)
     }
 
     /// A status address that an answer named: resolved against the address that was asked, and only within the
     /// instance.
     pub(super) fn followed(&self, asked: &Url, location: &str) -> Option<Url> {
         let url = asked.join(location.trim()).ok()?;
-        let ours = url.origin() == self.root.origin() && url.path().starts_with(self.root.path());
-        ours.then_some(url)
+        self.root.owns(&url).then_some(url)
     }
 }
 

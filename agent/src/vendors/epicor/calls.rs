@@ -4,7 +4,7 @@
 use super::profile::{Resolved, Step, arguments};
 use super::settings::{Settings, is_company};
 use crate::secret::{BoundSecret, SecretText};
-use crate::vendors::http::{Body, Call, Effect};
+use crate::vendors::http::{Body, Call, Effect, SiteRoot};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::value::RawValue;
@@ -19,35 +19,13 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 /// The addresses of one site.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
-    root: Url,
+    root: SiteRoot,
 }
 
 impl Site {
     /// From the connection's URL: the site root, with or without a pasted `/api/...` behind it.
     pub(super) fn new(base: &Url) -> Self {
-        let mut root = base.clone();
-        root.set_query(None);
-        root.set_fragment(None);
-        let kept: Vec<String> = base
-            .path_segments()
-            .into_iter()
-            .flatten()
-            .take_while(|segment| {
-                !segment.eq_ignore_ascii_case("api") && !segment.eq_ignore_ascii_case("TokenResource.svc")
-            })
-            .filter(|segment| !segment.is_empty())
-            .map(str::to_owned)
-            .collect();
-        root.set_path(&kept.join("/"));
-        Self { root }
-    }
-
-    fn below(&self, segments: &[&str]) -> Url {
-        let mut url = self.root.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
-        }
-        url
+        Self { root: SiteRoot::new(base, &["api", "TokenResource.svc"]) }
     }
 
     /// `{root}/api/v2/odata/{Company}/{Service}/{tail}`.
@@ -60,22 +38,22 @@ impl Site {
                 "write the company id exactly as Kinetic shows it",
             ));
         }
-        Ok(self.below(&["api", "v2", "odata", company.as_str(), service, tail]))
+        Ok(self.root.below(&["api", "v2", "odata", company.as_str(), service, tail]))
     }
 
     /// `{root}/api/v1/{Service}/{tail}`, which needs no API key.
     pub(super) fn v1(&self, service: &str, tail: &str) -> Url {
-        self.below(&["api", "v1", service, tail])
+        self.root.below(&["api", "v1", service, tail])
     }
 
     /// `{root}/TokenResource.svc/`.
     pub(super) fn token(&self) -> Url {
-        self.below(&["TokenResource.svc", ""])
+        self.root.below(&["TokenResource.svc", ""])
     }
 
     /// Whether a link that the server gave stays on this site.
     pub(super) fn owns(&self, link: &Url) -> bool {
-        link.origin() == self.root.origin() && link.path().starts_with(self.root.path())
+        self.root.owns(link)
     }
 }
 

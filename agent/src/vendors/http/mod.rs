@@ -14,6 +14,7 @@ mod record;
 mod retry;
 mod scrub;
 mod send_log;
+mod site;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -26,6 +27,7 @@ pub use pace::{Pace, PaceGuard, Paces};
 pub use record::{CallContext, CallLog, CallRecord, NoLog};
 pub use retry::{ReadRetries, retry_after, send_read, send_read_with};
 pub use scrub::without_secrets;
+pub use site::SiteRoot;
 pub use token::{Token, TokenCache};
 pub use transport::Transport;
 
