@@ -2,6 +2,7 @@
 //! `registry` names them. Each vendor folder has the same file names (see ARCHITECTURE.md).
 
 pub mod acumatica;
+pub mod answers;
 pub mod brex;
 pub mod checks;
 pub mod employees;

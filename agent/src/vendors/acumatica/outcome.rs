@@ -3,6 +3,7 @@
 //! members inside, a 429 may be plain text, and a page of HTML under any status is a site in maintenance or a session
 //! that is gone.
 
+use crate::vendors::answers::{self, Causes, lenient};
 use crate::vendors::http::{Answer, Effect, retry_after};
 use chrono::TimeDelta;
 use serde::Deserialize;
@@ -51,25 +52,13 @@ impl Kind {
     }
 }
 
+impl Causes for Kind {
+    const UNAUTHORISED: Self = Self::Unauthorised;
+    const OTHER: Self = Self::Other;
+}
+
 /// A call that did not succeed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) kind: Kind,
-    pub(super) failure: Failure,
-}
-
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Self {
-        let kind = if failure.class == FailureClass::Unauthorised { Kind::Unauthorised } else { Kind::Other };
-        Self { kind, failure }
-    }
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        refusal.failure
-    }
-}
+pub(super) type Refusal = answers::Refusal<Kind>;
 
 /// The body of a general refusal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -90,15 +79,6 @@ pub(super) struct ErrorBody {
     pub(super) error_description: String,
     #[serde(deserialize_with = "lenient_inner")]
     pub(super) inner_exception: Option<Box<ErrorBody>>,
-}
-
-/// A member of the wrong type must not hide the rest of an error body.
-fn lenient<'de, D: serde::Deserializer<'de>>(d: D) -> Result<String, D::Error> {
-    Ok(match Value::deserialize(d)? {
-        Value::String(text) => text,
-        Value::Null => String::new(),
-        other => other.to_string(),
-    })
 }
 
 fn lenient_inner<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Box<ErrorBody>>, D::Error> {

@@ -2,30 +2,12 @@
 //! `{}`, and `id`, `rowNumber`, `error`, `delete`, `custom` and `_links` are never wrapped. Amounts stay the text they
 //! were written in, so no binary float ever sees them.
 
+pub(super) use crate::vendors::answers::Unreadable;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use spend::money::{Currency, Money};
 use spend::{Date, Timestamp};
 use std::collections::BTreeMap;
-
-/// What an answer could not be read as.
-#[derive(Debug, thiserror::Error)]
-#[error("the answer is not {wanted}")]
-pub(super) struct Unreadable {
-    wanted: &'static str,
-    #[source]
-    source: Option<serde_json::Error>,
-}
-
-impl Unreadable {
-    pub(super) fn new(wanted: &'static str) -> Self {
-        Self { wanted, source: None }
-    }
-
-    fn json(wanted: &'static str, source: serde_json::Error) -> Self {
-        Self { wanted, source: Some(source) }
-    }
-}
 
 /// One record as it was answered, or one of its detail rows.
 #[derive(Clone, Debug, Default, Deserialize)]

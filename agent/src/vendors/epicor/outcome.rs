@@ -3,6 +3,7 @@
 //! nothing, and a 5xx after a write says nothing about whether it took effect.
 
 use super::wire::Envelope;
+use crate::vendors::answers::{self, Causes, lenient};
 use crate::vendors::http::{Answer, Effect, retry_after};
 use chrono::TimeDelta;
 use quick_xml::events::Event;
@@ -35,25 +36,13 @@ pub(super) enum Kind {
     Other,
 }
 
+impl Causes for Kind {
+    const UNAUTHORISED: Self = Self::Unauthorised;
+    const OTHER: Self = Self::Other;
+}
+
 /// A call that did not succeed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) kind: Kind,
-    pub(super) failure: Failure,
-}
-
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Self {
-        let kind = if failure.class == FailureClass::Unauthorised { Kind::Unauthorised } else { Kind::Other };
-        Self { kind, failure }
-    }
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        refusal.failure
-    }
-}
+pub(super) type Refusal = answers::Refusal<Kind>;
 
 /// The body of a refusal, whatever it was written in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -79,15 +68,6 @@ pub(super) struct Detail {
     pub(super) table: String,
     #[serde(deserialize_with = "lenient")]
     pub(super) field: String,
-}
-
-/// A member of the wrong type must not hide the rest of an error body.
-fn lenient<'de, D: serde::Deserializer<'de>>(d: D) -> Result<String, D::Error> {
-    Ok(match serde_json::Value::deserialize(d)? {
-        serde_json::Value::String(text) => text,
-        serde_json::Value::Null => String::new(),
-        other => other.to_string(),
-    })
 }
 
 fn lenient_details<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Vec<Detail>, D::Error> {

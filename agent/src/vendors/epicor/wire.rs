@@ -2,6 +2,7 @@
 //! wide, tenants add their own (`*_c`), and every column that we do not know has to go back untouched. Amounts stay
 //! the text they were written in, so no binary float ever sees them.
 
+pub(super) use crate::vendors::answers::Unreadable;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use spend::Date;
@@ -9,25 +10,6 @@ use std::collections::BTreeMap;
 
 /// One row of a table: column name to raw value.
 pub(super) type Row = BTreeMap<String, Box<RawValue>>;
-
-/// What an answer could not be read as.
-#[derive(Debug, thiserror::Error)]
-#[error("the answer is not {wanted}")]
-pub(super) struct Unreadable {
-    wanted: &'static str,
-    #[source]
-    source: Option<serde_json::Error>,
-}
-
-impl Unreadable {
-    pub(super) fn new(wanted: &'static str) -> Self {
-        Self { wanted, source: None }
-    }
-
-    fn json(wanted: &'static str, source: serde_json::Error) -> Self {
-        Self { wanted, source: Some(source) }
-    }
-}
 
 /// A page of an entity set; the name of the link is that of OData 4, then that of OData 3.
 #[derive(Debug, Deserialize)]
