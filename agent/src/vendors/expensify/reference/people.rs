@@ -9,6 +9,10 @@ use serde_json::{Map, Value, json};
 use spend::mirror::{MirrorChange, MirrorEntry, fold};
 use std::collections::BTreeMap;
 
+/// Why a known member without a role is not written.
+const ROLE_NOT_TOLD: &str = "the workspace does not tell the role of this member, and a row without it would make a user \
+                             of an administrator";
+
 /// Members by folded address, by policy id.
 pub(super) type Members = BTreeMap<String, BTreeMap<String, Member>>;
 
@@ -79,8 +83,14 @@ pub(super) fn rows(
                 "the ERP names no approver; name one there, or set settings.reference.employees.default_approver",
             )?;
             may_use(number, &email, members, all)?;
-            let row = |policy: &String| row(policy, &email, number, approver, &entry.name, known(policy));
-            Ok(policies.iter().map(row).collect())
+            let row = |policy: &String| {
+                let known = known(policy);
+                if known.is_some_and(|member| member.role.get().is_none()) {
+                    return Err(ROLE_NOT_TOLD.to_owned());
+                }
+                Ok(row(policy, &email, number, approver, &entry.name, known))
+            };
+            policies.iter().map(row).collect()
         }
         None => {
             let renamed = all.iter().any(|other| {
@@ -136,7 +146,9 @@ fn row(policy: &str, email: &str, number: &str, approver: &str, name: &str, know
     put("employeeID", number);
     put("policyID", policy);
     // What the workspace knows of a member is sent along: a row that leaves it out may blank it.
-    put("role", known.and_then(|member| member.role.get()).unwrap_or("user"));
+    if let Some(role) = known.map_or(Some("user"), |member| member.role.get()) {
+        put("role", role);
+    }
     if let Some(own) = known.and_then(|member| member.custom_field2.get()) {
         put("customField2", own);
     }
