@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use spend::ids::{CompanyId, FlowId, RunId};
 use spend::mirror::{
-    Delta, MirrorCeiling, MirrorChange, MirrorEntry, MirrorRules, Ours, ReferenceSet, compare, fold, refusal,
-    wanted,
+    Delta, MirrorCeiling, MirrorChange, MirrorEntry, MirrorRules, Ours, ReferenceSet, compare, fold,
+    portions, refusal, wanted,
 };
 use spend::posting::{Failure, FailureClass};
 use std::sync::Arc;
@@ -282,7 +282,7 @@ impl ReferenceFlow {
 
     /// Writes changes chunk by chunk. Whether all of them were tried.
     async fn write(&self, session: &mut Session, changes: &[MirrorChange]) -> Result<bool, RunError> {
-        for chunk in changes.chunks(CHUNK) {
+        for chunk in &portions(changes, CHUNK) {
             if self.stopping() {
                 session.report.errors.push("stopped half way; the next run does the rest".to_owned());
                 return Ok(false);

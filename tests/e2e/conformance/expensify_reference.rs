@@ -381,6 +381,12 @@ async fn a_login_is_renamed_only_when_the_erp_gives_up_the_old_address() {
     }
     assert_eq!(bench.member(0, "ann.smith@example.test")["employee_id"], "N7");
     assert!(bench.member(0, "ann.lee@example.test").is_null());
+    // A number that two have: the end of one would be the end of the other.
+    bench.put(json!({ "employee": { "email": "twin@example.test", "employee_id": "N7" } }));
+    let twin = MirrorChange::Disable(person("twin@example.test", "N7", &bench.boss()));
+    let refused = target.write_set(ReferenceSet::Employees, &[twin]).await.unwrap();
+    assert!(refused[0].result.as_ref().unwrap_err().contains("would end with this one"), "{refused:?}");
+    assert!(!bench.member(0, "ann.smith@example.test").is_null());
 }
 
 #[tokio::test]

@@ -71,6 +71,22 @@ struct Target {
     entries: Mutex<BTreeMap<String, MirrorEntry>>,
     writes: Mutex<Vec<String>>,
     trouble: Mutex<Trouble>,
+    /// Numbers of people whose account has ended.
+    ended: Mutex<Vec<String>>,
+}
+
+impl Target {
+    /// A number is a person: an address that goes while another with its number comes is a change of address.
+    fn end_of(&self, change: &MirrorChange, all: &[MirrorChange]) {
+        let MirrorChange::Disable(entry) = change else { return };
+        let number = entry.attribute("employee_number").unwrap_or_default();
+        let comes = |other: &MirrorChange| {
+            other.target().and_then(|entry| entry.attribute("employee_number")) == Some(number)
+        };
+        if !all.iter().any(comes) {
+            self.ended.lock().unwrap().push(number.to_owned());
+        }
+    }
 }
 
 #[async_trait]
@@ -110,6 +126,9 @@ impl ReferenceTarget for Target {
                     entries.insert(key.clone(), entry);
                 }
                 None => drop(entries.get_mut(&key).map(|entry| entry.active = false)),
+            }
+            if change.target().is_none() {
+                self.end_of(change, changes);
             }
             self.writes.lock().unwrap().push(format!("{} {key}", change.name()));
             outcomes.push(ChangeOutcome { key, result: Ok(()) });
@@ -267,6 +286,21 @@ async fn only_the_difference_is_written_and_each_write_is_audited() {
     assert_eq!(written.len(), 34);
     assert!(written.contains(&"p004@example.test".to_owned()));
     world.store().audit().verify().unwrap();
+}
+
+#[tokio::test]
+async fn a_changed_address_among_many_newcomers_ends_nobody() {
+    let world = World::new(20);
+    world.run().await;
+    for number in 20..120 {
+        world.hire(number);
+    }
+    let moved = world.erp.0.lock().unwrap().remove("p003@example.test").unwrap();
+    world.erp.0.lock().unwrap().insert("a-new-name@example.test".to_owned(), moved);
+    world.erp.0.lock().unwrap().remove("p004@example.test");
+    let report = world.run().await;
+    assert_eq!((counts(&report).added, counts(&report).disabled), (101, 2), "{:?}", report.errors);
+    assert_eq!(*world.target.ended.lock().unwrap(), ["E4"], "only who left");
 }
 
 #[tokio::test]
