@@ -269,7 +269,8 @@ impl ReferenceFlow {
         }
         let reference = self.erp.reference_data(&self.settings.company).await?;
         let wanted = wanted(set, &reference, &self.settings.rules);
-        let present = self.target.read_set(set).await?;
+        let known = wanted.iter().map(|entry| entry.key.clone()).chain(ours.keys().cloned()).collect();
+        let present = self.target.read_known(set, &known).await?;
         let delta = compare(&wanted, &present, ours, &self.settings.rules);
         Ok(MirrorPreview {
             set,
