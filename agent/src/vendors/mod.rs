@@ -171,6 +171,16 @@ pub struct ChangeOutcome {
     pub key: String,
     /// Made and seen by reading back, or why not, in words.
     pub result: Result<(), String>,
+    /// It is certain that nothing was made of it: it was not sent, or refused wherever it belongs. Otherwise what is not
+    /// seen yet may still show up.
+    pub refused: bool,
+}
+
+impl ChangeOutcome {
+    /// Not seen, and not certain either.
+    pub fn unsure(key: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { key: key.into(), result: Err(why.into()), refused: false }
+    }
 }
 
 /// A spend system that reference data is mirrored into.

@@ -37,6 +37,14 @@ enum Kind {
     Update,
 }
 
+/// What became of values, by key.
+#[derive(Default)]
+struct Told {
+    results: BTreeMap<String, Result<(), String>>,
+    /// Those of which nothing was made.
+    refused: BTreeSet<String>,
+}
+
 /// A value as it is to be.
 #[derive(Clone, Debug)]
 struct Wanted {
@@ -102,7 +110,7 @@ impl Brex {
     ) -> Result<Vec<ChangeOutcome>, Failure> {
         let Some((settings, attribute)) = self.field_settings(set) else { return Ok(Vec::new()) };
         let ids = self.remote_ids(set);
-        let mut told: BTreeMap<String, Result<(), String>> = BTreeMap::new();
+        let mut told = Told::default();
         let field = match self.field_id(settings).await? {
             Some(id) => id,
             None => self.make_field(settings).await?,
@@ -122,7 +130,8 @@ impl Brex {
                 wanted.into_iter().partition(|wanted| wanted.key.starts_with(BY_HAND));
             for wanted in by_hand {
                 let why = "it was made in Brex by hand and is changed there only".to_owned();
-                told.insert(wanted.key, Err(why));
+                told.refused.insert(wanted.key.clone());
+                told.results.insert(wanted.key, Err(why));
             }
             for batch in ours.chunks(usize::from(self.settings.reference.batch_size)) {
                 self.write_batch(&field, kind, batch, &mut told).await?;
@@ -130,8 +139,13 @@ impl Brex {
         }
         let of = |change: &MirrorChange| {
             let key = key_of_change(change).to_owned();
-            let result = told.get(&key).cloned().unwrap_or_else(|| Err("it was not written".to_owned()));
-            ChangeOutcome { key, result }
+            let result = told.results.get(&key).cloned();
+            let refused = result.is_none() || told.refused.contains(&key);
+            ChangeOutcome {
+                key,
+                result: result.unwrap_or_else(|| Err("it was not written".to_owned())),
+                refused,
+            }
         };
         Ok(changes.iter().map(of).collect())
     }
@@ -142,7 +156,7 @@ impl Brex {
         field: &str,
         kind: Kind,
         batch: &[Wanted],
-        told: &mut BTreeMap<String, Result<(), String>>,
+        told: &mut Told,
     ) -> Result<(), Failure> {
         // Values that are there already (an earlier attempt whose answer was lost) are not made twice.
         let open: Vec<Wanted> = match kind {
@@ -170,7 +184,8 @@ impl Brex {
             }
             FailureClass::Rejected { .. } if refusal.denied.is_none() => {
                 let why = refusal.failure.message;
-                told.extend(open.into_iter().map(|wanted| (wanted.key, Err(why.clone()))));
+                told.refused.extend(open.iter().map(|wanted| wanted.key.clone()));
+                told.results.extend(open.into_iter().map(|wanted| (wanted.key, Err(why.clone()))));
                 Ok(())
             }
             _ => Err(refusal.failure),
@@ -182,7 +197,7 @@ impl Brex {
         &self,
         field: &str,
         batch: &[Wanted],
-        told: &mut BTreeMap<String, Result<(), String>>,
+        told: &mut Told,
     ) -> Result<Vec<Wanted>, Failure> {
         let there = self.values_by_remote_id(field, batch).await?;
         let mut open = Vec::new();
@@ -191,7 +206,7 @@ impl Brex {
             match there.get(&wanted.remote_id) {
                 None => open.push(wanted.clone()),
                 Some(value) if wanted.differs_from(value).is_none() => {
-                    told.insert(wanted.key.clone(), Ok(()));
+                    told.results.insert(wanted.key.clone(), Ok(()));
                 }
                 Some(_) => differing.push(wanted.clone()),
             }
@@ -203,13 +218,7 @@ impl Brex {
     }
 
     /// Reads written values back and tells what became of each.
-    async fn see(
-        &self,
-        field: &str,
-        batch: &[Wanted],
-        unsure: &str,
-        told: &mut BTreeMap<String, Result<(), String>>,
-    ) -> Result<(), Failure> {
+    async fn see(&self, field: &str, batch: &[Wanted], unsure: &str, told: &mut Told) -> Result<(), Failure> {
         let there = self.values_by_remote_id(field, batch).await?;
         for wanted in batch {
             let differs = match there.get(&wanted.remote_id) {
@@ -221,7 +230,7 @@ impl Brex {
                 Some(why) if unsure.is_empty() => Err(why),
                 Some(why) => Err(format!("{why} ({unsure})")),
             };
-            told.insert(wanted.key.clone(), result);
+            told.results.insert(wanted.key.clone(), result);
         }
         Ok(())
     }

@@ -38,7 +38,24 @@ const SETS: &[ReferenceSet] =
 const MOST_PARTS: usize = 16;
 
 /// Why changes were not made, by folded key.
-type Reasons = BTreeMap<String, String>;
+type Reasons = BTreeMap<String, Reason>;
+
+/// Why a change was not made.
+#[derive(Default)]
+struct Reason {
+    words: String,
+    /// Workspaces that have refused it, or to which it was not sent.
+    refusals: usize,
+    /// It was sent, and what became of it was not told.
+    doubt: bool,
+}
+
+/// Notes that one workspace has refused a change.
+fn refuse(reasons: &mut Reasons, key: &str, words: String) {
+    let reason = reasons.entry(fold(key)).or_default();
+    reason.refusals = reason.refusals.saturating_add(1);
+    reason.words = words;
+}
 
 /// Where a set of named items goes.
 #[derive(Clone, Copy)]
@@ -134,17 +151,31 @@ impl ReferenceTarget for Expensify {
                 people::entries(&members, &self.settings.reference.employees)
             }
         };
-        Ok(changes.iter().map(|change| outcome(change, &present, &reasons)).collect())
+        let outcome = |change: &MirrorChange| {
+            let places = match self.place(set) {
+                Some(_) => policies.len(),
+                None => self.settings.reference.employees.policies_of(&fold(change.key())).len(),
+            };
+            outcome(change, places, &present, &reasons)
+        };
+        Ok(changes.iter().map(outcome).collect())
     }
 }
 
 /// What was read back decides; a reason only explains.
-fn outcome(change: &MirrorChange, present: &[MirrorEntry], reasons: &Reasons) -> ChangeOutcome {
+fn outcome(
+    change: &MirrorChange,
+    places: usize,
+    present: &[MirrorEntry],
+    reasons: &Reasons,
+) -> ChangeOutcome {
     let seen = in_effect(change, present);
     let reason = reasons.get(&fold(change.key()));
+    let there = present.iter().any(|entry| fold(&entry.key) == fold(change.key()));
     ChangeOutcome {
         key: change.key().to_owned(),
-        result: seen.map_err(|seen| reason.cloned().unwrap_or(seen)),
+        refused: !there && reason.is_some_and(|reason| !reason.doubt && reason.refusals >= places),
+        result: seen.map_err(|seen| reason.map_or(seen, |reason| reason.words.clone())),
     }
 }
 
@@ -388,7 +419,11 @@ impl Expensify {
         for change in changes {
             match people::rows(change, &members, changes, settings) {
                 Ok(rows) => all.extend(rows),
-                Err(why) => drop(reasons.insert(fold(change.key()), why)),
+                // Not sent anywhere.
+                Err(words) => {
+                    let reason = Reason { words, refusals: usize::MAX, doubt: false };
+                    reasons.insert(fold(change.key()), reason);
+                }
             }
         }
         self.expect_leavers(&all)?;
@@ -432,7 +467,7 @@ impl Expensify {
             )));
         }
         for (email, reason) in &would.skipped {
-            reasons.insert(email.clone(), reason.clone());
+            refuse(reasons, email, reason.clone());
         }
         let skipped = |row: &&Row| !would.skipped.iter().any(|(email, _)| *email == row.email);
         let good: Vec<&Row> = rows.iter().filter(skipped).collect();
@@ -440,7 +475,7 @@ impl Expensify {
             return Ok(());
         }
         let done = self.update(good.into_iter(), false).await?;
-        reasons.extend(done.skipped);
+        done.skipped.into_iter().for_each(|(email, reason)| refuse(reasons, &email, reason));
         Ok(())
     }
 
@@ -472,7 +507,7 @@ fn alter(
     for change in changes {
         match items::apply(items, change, place.attribute(), place.names()) {
             Ok(names) => touched.extend(names),
-            Err(why) => drop(reasons.insert(fold(change.key()), why)),
+            Err(why) => refuse(reasons, change.key(), why),
         }
     }
     touched
@@ -526,7 +561,11 @@ fn after<'a, T>(failure: &Failure, part: &'a [T], tries: usize) -> After<'a, T> 
 }
 
 fn explain<'a>(reasons: &mut Reasons, keys: impl Iterator<Item = &'a str>, failure: &Failure) {
+    let refused = matches!(failure.class, FailureClass::Rejected { .. });
     for key in keys {
-        reasons.insert(fold(key), failure.to_string());
+        let reason = reasons.entry(fold(key)).or_default();
+        reason.words = failure.to_string();
+        reason.refusals = reason.refusals.saturating_add(usize::from(refused));
+        reason.doubt |= !refused;
     }
 }

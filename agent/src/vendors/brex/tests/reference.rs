@@ -188,6 +188,7 @@ async fn what_is_not_seen_by_reading_back_is_not_done() {
     assert_eq!(results(&outcomes), [("7500", false), ("7600", false)]);
     assert!(outcomes[0].result.as_ref().unwrap_err().contains("disabled"));
     assert!(outcomes[1].result.as_ref().unwrap_err().contains("not there"));
+    assert!(outcomes.iter().all(|outcome| !outcome.refused), "they may still show up");
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,6 +228,7 @@ async fn one_value_that_is_refused_is_found_by_halving_and_the_others_are_made()
     let outcomes = client.write_set(ACCOUNTS, &changes).await.unwrap();
     assert_eq!(results(&outcomes), [("1", true), ("2", true), ("3", false), ("4", true)]);
     assert!(outcomes[2].result.as_ref().unwrap_err().contains("value is invalid"));
+    assert!(outcomes[2].refused);
     assert_eq!(script.of("brex.create-values").len(), 5);
 }
 

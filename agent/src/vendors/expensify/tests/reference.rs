@@ -160,6 +160,7 @@ async fn one_category_that_is_refused_is_found_and_the_others_go_on() {
     let results: Vec<bool> = outcomes.iter().map(|outcome| outcome.result.is_ok()).collect();
     assert_eq!(results, [true, true, false], "{outcomes:#?}");
     assert!(outcomes[2].result.as_ref().unwrap_err().contains("'categories' object malformed"));
+    assert!(outcomes[2].refused);
     assert_eq!(script.unused(), 0);
     assert_eq!(script.sent()[3].job["categories"]["action"], "merge");
 }
@@ -174,6 +175,7 @@ async fn a_lost_answer_is_settled_by_reading_back() {
         let change = [add("6100", "Travel", &[("gl_code", "6100")])];
         let outcomes = target.write_set(ReferenceSet::Accounts, &change).await.unwrap();
         assert_eq!(outcomes[0].result.is_ok(), made);
+        assert!(!outcomes[0].refused, "it may still show up");
     }
 }
 
