@@ -9,6 +9,7 @@
 mod ceiling;
 mod compare;
 mod pattern;
+mod portion;
 #[cfg(test)]
 mod tests;
 mod wanted;
@@ -16,6 +17,7 @@ mod wanted;
 pub use ceiling::{MirrorCeiling, refusal};
 pub use compare::{Delta, Difference, compare, differences, in_effect, in_plain_letters};
 pub use pattern::{Pattern, PatternError};
+pub use portion::portions;
 pub use wanted::wanted;
 
 use schemars::JsonSchema;

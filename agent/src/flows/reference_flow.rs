@@ -5,21 +5,25 @@
 //! What a newcomer gets wrong: an entry is made ours durably **before** it is added. Else one that was added right
 //! before a crash, and taken out of the ERP right after it, would stay in the spend system for ever.
 
+mod memory;
+
+pub use memory::{fresh_at, next_due};
+
 use super::replay::Decision;
 use super::spend_flow::{RunError, is_connection_wide};
 use crate::clock::Clock;
-use crate::store::{
-    AuditDraft, AuditKind, Batch, MirrorCounts, RunRecord, RunReport, StateTable, Store, StoreError,
-};
+use crate::store::{AuditDraft, AuditKind, Batch, MirrorCounts, RunRecord, RunReport, StateTable, Store};
 use crate::vendors::http::CallContext;
 use crate::vendors::{ChangeOutcome, ErpTarget, ReferenceTarget};
 use chrono::TimeDelta;
+use memory::Memory;
+use purser_proto::validate::{ValidConnection, ValidReference};
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use spend::ids::{CompanyId, FlowId, RunId};
 use spend::mirror::{
-    Delta, MirrorCeiling, MirrorChange, MirrorEntry, MirrorRules, Ours, ReferenceSet, compare, fold, refusal,
-    wanted,
+    Delta, MirrorCeiling, MirrorChange, MirrorEntry, MirrorRules, Ours, ReferenceSet, compare, fold,
+    portions, refusal, wanted,
 };
 use spend::posting::{Failure, FailureClass};
 use std::sync::Arc;
@@ -46,17 +50,20 @@ pub struct ReferenceSettings {
     pub rules: MirrorRules,
     /// How much one run may change without a person.
     pub ceiling: MirrorCeiling,
+    /// Where it reads from and writes to; what the flow remembers is about this place.
+    pub place: String,
 }
 
 impl ReferenceSettings {
-    /// The settings of a configured reference flow.
-    pub fn new(flow: &purser_proto::validate::ValidReference) -> Self {
+    /// The settings of a configured reference flow. `to` is the connection that it names.
+    pub fn new(flow: &ValidReference, to: Option<&ValidConnection>) -> Self {
         Self {
             flow: flow.id.clone(),
             company: flow.company.clone(),
             set: flow.set,
             rules: flow.rules.clone(),
             ceiling: flow.ceiling,
+            place: memory::place(flow, to),
         }
     }
 }
@@ -93,44 +100,6 @@ pub enum MirrorEnded {
     Ran(RunReport),
     /// Nothing was written: a run would do something else than what was agreed to.
     Changed(Box<MirrorPreview>),
-}
-
-/// What a reference flow remembers from run to run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-struct Memory {
-    /// What it is answerable for in the spend system.
-    ours: Ours,
-    /// When a run last ended with both sides equal.
-    fresh_at: Option<Timestamp>,
-    /// Passing failures in a row.
-    failures: u32,
-    /// When a run that met one is tried again.
-    next_due: Option<Timestamp>,
-}
-
-fn memory_name(flow: &FlowId) -> String {
-    format!("{flow}/mirror")
-}
-
-fn memory(store: &Store, flow: &FlowId) -> Result<Memory, StoreError> {
-    Ok(store.get(StateTable::Flow, &memory_name(flow))?.unwrap_or_default())
-}
-
-/// When a reference flow last ended with both sides equal.
-///
-/// # Errors
-/// When the store cannot be read.
-pub fn fresh_at(store: &Store, flow: &FlowId) -> Result<Option<Timestamp>, StoreError> {
-    Ok(memory(store, flow)?.fresh_at)
-}
-
-/// When a reference flow that met a passing failure is to be run again.
-///
-/// # Errors
-/// When the store cannot be read.
-pub fn next_due(store: &Store, flow: &FlowId) -> Result<Option<Timestamp>, StoreError> {
-    Ok(memory(store, flow)?.next_due)
 }
 
 /// A reference flow, ready to run. Runs of one flow are serial: its actor sees to that.
@@ -180,7 +149,7 @@ impl ReferenceFlow {
     /// # Errors
     /// A vendor's failure to give its side, or [`RunError`] for the store.
     pub async fn preview(&self) -> Result<Result<MirrorPreview, Failure>, RunError> {
-        let memory = memory(&self.store, &self.settings.flow)?;
+        let memory = memory::memory(&self.store, &self.settings)?;
         Ok(self.look(&memory.ours).await)
     }
 
@@ -217,7 +186,7 @@ impl ReferenceFlow {
             trigger: trigger.to_owned(),
             started,
             report: RunReport { mirrored: Some(Box::default()), ..RunReport::default() },
-            memory: memory(&self.store, &self.settings.flow)?,
+            memory: memory::memory(&self.store, &self.settings)?,
             passing: None,
             complete: false,
         })
@@ -269,7 +238,8 @@ impl ReferenceFlow {
         }
         let reference = self.erp.reference_data(&self.settings.company).await?;
         let wanted = wanted(set, &reference, &self.settings.rules);
-        let present = self.target.read_set(set).await?;
+        let known = wanted.iter().map(|entry| entry.key.clone()).chain(ours.keys().cloned()).collect();
+        let present = self.target.read_known(set, &known).await?;
         let delta = compare(&wanted, &present, ours, &self.settings.rules);
         Ok(MirrorPreview {
             set,
@@ -282,7 +252,7 @@ impl ReferenceFlow {
 
     /// Writes changes chunk by chunk. Whether all of them were tried.
     async fn write(&self, session: &mut Session, changes: &[MirrorChange]) -> Result<bool, RunError> {
-        for chunk in changes.chunks(CHUNK) {
+        for chunk in &portions(changes, CHUNK) {
             if self.stopping() {
                 session.report.errors.push("stopped half way; the next run does the rest".to_owned());
                 return Ok(false);
@@ -316,7 +286,7 @@ impl ReferenceFlow {
             "keys": chunk.iter().map(MirrorChange::key).collect::<Vec<_>>(),
         });
         batch.audit(self.entry(session, AuditKind::Reference, detail));
-        batch.put(StateTable::Flow, &memory_name(&self.settings.flow), &session.memory);
+        batch.put(StateTable::Flow, &memory::name(&self.settings.flow), &session.memory);
         self.commit(batch).await
     }
 
@@ -330,14 +300,12 @@ impl ReferenceFlow {
         for change in chunk {
             let key = fold(change.key());
             let outcome = outcomes.iter().find(|outcome| fold(&outcome.key) == key);
-            let result = match outcome {
-                Some(outcome) => outcome.result.clone(),
-                None => Err("the spend system did not say what became of it".to_owned()),
-            };
-            batch.audit(self.written(session, change, result.as_ref().err().map(String::as_str)));
-            session.take(change, result);
+            let untold = ChangeOutcome::unsure(key, "the spend system did not say what became of it");
+            let outcome = outcome.unwrap_or(&untold);
+            batch.audit(self.written(session, change, outcome.result.as_ref().err().map(String::as_str)));
+            session.take(change, outcome);
         }
-        batch.put(StateTable::Flow, &memory_name(&self.settings.flow), &session.memory);
+        batch.put(StateTable::Flow, &memory::name(&self.settings.flow), &session.memory);
         self.commit(batch).await
     }
 
@@ -392,7 +360,7 @@ impl ReferenceFlow {
         let report = session.report.clone();
         self.progress.send_replace(report.clone());
         let mut batch = Batch::new();
-        batch.put(StateTable::Flow, &memory_name(&self.settings.flow), &session.memory);
+        batch.put(StateTable::Flow, &memory::name(&self.settings.flow), &session.memory);
         let detail = serde_json::to_value(&report).unwrap_or_default();
         batch.audit(self.entry(session, AuditKind::Run, detail));
         tracing::info!(flow = %self.settings.flow, run = %session.run, errors = report.errors.len(), "reference run ended");
@@ -461,14 +429,16 @@ impl Session {
     }
 
     /// Takes in what became of one change.
-    fn take(&mut self, change: &MirrorChange, result: Result<(), String>) {
+    fn take(&mut self, change: &MirrorChange, outcome: &ChangeOutcome) {
         let key = fold(change.key());
-        if let Err(why) = result {
+        if let Err(why) = &outcome.result {
             self.counts().failed += 1;
             if self.report.errors.len() < MOST_ERRORS {
                 self.report.errors.push(format!("{} {}: {why}", change.name(), change.key()));
             }
-            if self.memory.ours.get(&key).is_some_and(String::is_empty) {
+            // What may show up later is ours all the same: else nobody would disable it once the ERP has it no more.
+            let never = matches!(change, MirrorChange::Add(_)) && outcome.refused;
+            if never && self.memory.ours.get(&key).is_some_and(String::is_empty) {
                 self.memory.ours.remove(&key);
             }
             return;

@@ -568,7 +568,7 @@ fn start_reference(
     parts: &Parts,
     stopping: watch::Receiver<bool>,
 ) -> ReferenceHandle {
-    let settings = ReferenceSettings::new(config);
+    let settings = ReferenceSettings::new(config, parts.config.connection(&config.to));
     let from = connections.get(&config.from).cloned();
     let to = connections.get(&config.to).cloned();
     let (store, clock, policy) = (parts.store.clone(), parts.clock.clone(), parts.policy.clone());

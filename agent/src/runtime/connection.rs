@@ -18,6 +18,7 @@ use spend::mirror::{MirrorChange, MirrorEntry, ReferenceSet};
 use spend::plan::PostingPlan;
 use spend::posting::{ErpReceipt, Failure, FailureClass, LookUp};
 use spend::reference::ReferenceData;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -244,6 +245,19 @@ impl ReferenceTarget for ConnectionReference {
         self.0
             .ask(FailureClass::Unavailable, move |c| {
                 Box::pin(async move { reference(&c, set)?.read_set(set).await })
+            })
+            .await
+    }
+
+    async fn read_known(
+        &self,
+        set: ReferenceSet,
+        known: &BTreeSet<String>,
+    ) -> Result<Vec<MirrorEntry>, Failure> {
+        let known = known.clone();
+        self.0
+            .ask(FailureClass::Unavailable, move |c| {
+                Box::pin(async move { reference(&c, set)?.read_known(set, &known).await })
             })
             .await
     }

@@ -31,6 +31,7 @@ use spend::money::Money;
 use spend::plan::PostingPlan;
 use spend::posting::{ErpReceipt, Failure, FailureClass, LookUp};
 use spend::reference::ReferenceData;
+use std::collections::BTreeSet;
 
 /// Which records to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,6 +173,16 @@ pub struct ChangeOutcome {
     pub key: String,
     /// Made and seen by reading back, or why not, in words.
     pub result: Result<(), String>,
+    /// It is certain that nothing was made of it: it was not sent, or refused wherever it belongs. Otherwise what is not
+    /// seen yet may still show up.
+    pub refused: bool,
+}
+
+impl ChangeOutcome {
+    /// Not seen, and not certain either.
+    pub fn unsure(key: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { key: key.into(), result: Err(why.into()), refused: false }
+    }
 }
 
 /// A spend system that reference data is mirrored into.
@@ -182,6 +193,16 @@ pub trait ReferenceTarget: Send + Sync {
 
     /// Reads a whole set as it is there now, disabled entries included.
     async fn read_set(&self, set: ReferenceSet) -> Result<Vec<MirrorEntry>, Failure>;
+
+    /// The same for a caller that knows keys: those of the ERP's entries, and those that it is answerable for. Where what
+    /// the vendor keeps can be read as one key or another, the known one is meant.
+    async fn read_known(
+        &self,
+        set: ReferenceSet,
+        _known: &BTreeSet<String>,
+    ) -> Result<Vec<MirrorEntry>, Failure> {
+        self.read_set(set).await
+    }
 
     /// Makes changes and reads back what became of each; an answer per change, in the order of `changes`. An entry
     /// that is not named by a change is not touched.

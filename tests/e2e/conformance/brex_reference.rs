@@ -6,8 +6,8 @@ use super::reference::{ReferenceFixture, reference_conformance};
 use async_trait::async_trait;
 use purser::vendors::ReferenceTarget;
 use serde_json::{Value, json};
-use spend::mirror::{MirrorChange, MirrorEntry, ReferenceSet};
-use std::collections::BTreeMap;
+use spend::mirror::{MirrorChange, MirrorEntry, MirrorRules, Ours, ReferenceSet, compare};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// An account whose vendors are paired with those of the ERP already.
@@ -137,3 +137,22 @@ impl ReferenceFixture for Return {
 }
 
 reference_conformance!(Return);
+
+#[tokio::test]
+async fn codes_that_hold_the_sign_between_segments_stay_themselves() {
+    let account = Return::start().await;
+    let client = target(account.wire(), Return::plug().set("remote_separator", json!("-")));
+    for set in [ReferenceSet::Accounts, ReferenceSet::CostCentres, ReferenceSet::Projects] {
+        let mut wanted = ["Z-100", "Z-200|9"].map(|key| entry(set, key, key, "Hall"));
+        let known: BTreeSet<String> = wanted.iter().map(|entry| entry.key.clone()).collect();
+        for (active, changes) in [(true, 2), (true, 0), (false, 1), (false, 0), (true, 1)] {
+            wanted.iter_mut().for_each(|entry| entry.active = active || entry.key == "Z-200|9");
+            let present = client.read_known(set, &known).await.unwrap();
+            let delta = compare(&wanted, &present, &Ours::new(), &MirrorRules::default());
+            assert_eq!(delta.changes.len(), changes, "{}: {:?}", set.as_str(), delta.changes);
+            for outcome in client.write_set(set, &delta.changes).await.unwrap() {
+                assert_eq!(outcome.result, Ok(()), "{}", outcome.key);
+            }
+        }
+    }
+}

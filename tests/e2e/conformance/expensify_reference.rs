@@ -7,7 +7,7 @@ use super::reference::{ReferenceFixture, reference_conformance};
 use super::source::SourceFixture;
 use async_trait::async_trait;
 use purser::vendors::{ReferenceTarget, Verdict};
-use sandbox::sim::expensify::ExpensifyKnobs;
+use sandbox::sim::expensify::{ExpensifyKnobs, PolicySections};
 use serde_json::{Value, json};
 use spend::mirror::{MirrorChange, MirrorEntry, MirrorRules, Ours, ReferenceSet, compare};
 use spend::posting::FailureClass;
@@ -83,6 +83,17 @@ impl Return {
         let page = self.page(at);
         let found = page["employees"].as_array().unwrap().iter().find(|member| member["email"] == email);
         found.cloned().unwrap_or_default()
+    }
+
+    /// How much of its sections the getter tells from now on.
+    fn tell(&self, sections: PolicySections) {
+        self.0.wire().control("knobs", json!({ "policy_sections": sections }));
+    }
+
+    /// Updates so far.
+    fn updates(&self) -> u64 {
+        let jobs = self.0.wire().sim.state()["jobs"].clone();
+        ["update/policy", "update/employees"].iter().filter_map(|job| jobs[job].as_u64()).sum()
     }
 
     fn boss(&self) -> String {
@@ -370,6 +381,12 @@ async fn a_login_is_renamed_only_when_the_erp_gives_up_the_old_address() {
     }
     assert_eq!(bench.member(0, "ann.smith@example.test")["employee_id"], "N7");
     assert!(bench.member(0, "ann.lee@example.test").is_null());
+    // A number that two have: the end of one would be the end of the other.
+    bench.put(json!({ "employee": { "email": "twin@example.test", "employee_id": "N7" } }));
+    let twin = MirrorChange::Disable(person("twin@example.test", "N7", &bench.boss()));
+    let refused = target.write_set(ReferenceSet::Employees, &[twin]).await.unwrap();
+    assert!(refused[0].result.as_ref().unwrap_err().contains("would end with this one"), "{refused:?}");
+    assert!(!bench.member(0, "ann.smith@example.test").is_null());
 }
 
 #[tokio::test]
@@ -447,4 +464,67 @@ async fn a_missing_permission_is_a_refusal_with_its_fix() {
         assert!(matches!(failure.class, FailureClass::Rejected { .. }), "{failure:?}");
         assert!(failure.to_string().contains("administrator of the workspace"), "{failure}");
     }
+}
+
+/// A section that is left out, half an answer, and a list of half its length are no reason to write.
+///
+/// Sheet item: Expensify 14
+#[tokio::test]
+async fn what_is_not_told_whole_is_not_taken_for_what_is_there() {
+    for told in [PolicySections::Missing, PolicySections::Partial, PolicySections::Half] {
+        let bench = Return::start().await;
+        let before = bench.page(0);
+        for set in bench.sets() {
+            let target = bench.client();
+            target.read_set(set).await.unwrap();
+            let change = [MirrorChange::Add(bench.fresh(set, 0))];
+            bench.tell(told);
+            let read = target.read_set(set).await;
+            assert_eq!(read.is_ok(), told == PolicySections::Half, "{set:?} {told:?}: {read:?}");
+            // Also for a client that was started since.
+            for target in [target, bench.client()] {
+                let failure = target.write_set(set, &change).await.unwrap_err();
+                assert_eq!(failure.class, FailureClass::Unavailable, "{set:?} {told:?}: {failure}");
+            }
+            bench.tell(PolicySections::Whole);
+        }
+        assert_eq!((bench.updates(), bench.page(0)), (0, before), "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_people_have_made_much_shorter_is_written_to_once_they_say_so() {
+    let bench = Return::start().await;
+    let target = bench.client();
+    let present = target.read_set(ReferenceSet::Employees).await.unwrap();
+    for member in present.iter().skip(1).take(present.len() / 2) {
+        bench.0.wire().control("policy-remove", json!({ "employee": member.key }));
+    }
+    let change = [MirrorChange::Add(bench.fresh(ReferenceSet::Employees, 0))];
+    let failure = target.write_set(ReferenceSet::Employees, &change).await.unwrap_err();
+    assert!(failure.to_string().contains("max_shrink_percent = 100"), "{failure}");
+    let mut said = settings(&policy(&bench.0, 0));
+    said["max_shrink_percent"] = json!(100);
+    let told = bench.target(said).write_set(ReferenceSet::Employees, &change).await.unwrap();
+    assert_eq!(told[0].result, Ok(()));
+    // From then on that is the size to hold on to.
+    let change = [MirrorChange::Add(bench.fresh(ReferenceSet::Employees, 1))];
+    assert_eq!(bench.client().write_set(ReferenceSet::Employees, &change).await.unwrap()[0].result, Ok(()));
+}
+
+#[tokio::test]
+async fn a_member_whose_role_is_not_told_is_not_written_and_may_still_leave() {
+    let bench = Return::start().await;
+    bench.tell(PolicySections::NoRoles);
+    let target = bench.client();
+    let present = target.read_set(ReferenceSet::Employees).await.unwrap();
+    let mut moved = present[3].clone();
+    moved.attributes.insert("manager".to_owned(), bench.fresh(ReferenceSet::Employees, 0).key);
+    let changes = [
+        MirrorChange::Update { before: present[3].clone(), after: moved },
+        MirrorChange::Disable(present[4].clone()),
+    ];
+    let outcomes = target.write_set(ReferenceSet::Employees, &changes).await.unwrap();
+    assert!(outcomes[0].result.as_ref().unwrap_err().contains("role"), "{outcomes:?}");
+    assert_eq!(outcomes[1].result, Ok(()));
 }

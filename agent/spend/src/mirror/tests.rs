@@ -153,6 +153,33 @@ fn an_employee_has_a_lower_case_address_and_an_approver() {
 }
 
 #[test]
+fn changes_about_one_person_are_never_torn_apart() {
+    let person = |key: &str, number: &str| entry(key, "", true, &[("employee_number", number)]);
+    let mut changes: Vec<MirrorChange> = (0..101)
+        .map(|n| MirrorChange::Add(person(&format!("p{n:03}@example.test"), &format!("E{n}"))))
+        .collect();
+    changes.push(MirrorChange::Disable(person("old@example.test", " e7")));
+    changes.push(MirrorChange::Disable(person("gone@example.test", "")));
+    let portions = portions(&changes, 100);
+    assert_eq!(portions.iter().map(Vec::len).collect::<Vec<_>>(), [100, 3]);
+    let of = |key: &str| portions.iter().position(|part| part.iter().any(|change| change.key() == key));
+    assert_eq!(of("old@example.test"), of("p007@example.test"));
+    let mut all: Vec<&str> = portions.iter().flatten().map(MirrorChange::key).collect();
+    all.sort_unstable();
+    let mut keys: Vec<&str> = changes.iter().map(MirrorChange::key).collect();
+    keys.sort_unstable();
+    assert_eq!(all, keys, "each change once");
+    // Those without a number stand alone, and one who is more than a portion goes whole.
+    let same = [
+        MirrorChange::Add(person("a", "1")),
+        MirrorChange::Add(person("b", "")),
+        MirrorChange::Disable(person("c", "1")),
+    ];
+    let found = super::portions(&same, 1);
+    assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[test]
 fn patterns_are_codes_beginnings_and_ranges() {
     let holds = |pattern: &str, key: &str| Pattern::parse(pattern).unwrap().holds(key);
     assert!(holds("6100", " 6100") && !holds("6100", "61000"));

@@ -61,6 +61,8 @@ enum Trouble {
     Refuse(&'static str),
     /// A write takes effect and its answer is lost.
     Lost,
+    /// A write takes effect and is not seen yet when it is read back.
+    Late,
     /// The process dies after this many written entries.
     DieAfter(usize),
 }
@@ -71,6 +73,22 @@ struct Target {
     entries: Mutex<BTreeMap<String, MirrorEntry>>,
     writes: Mutex<Vec<String>>,
     trouble: Mutex<Trouble>,
+    /// Numbers of people whose account has ended.
+    ended: Mutex<Vec<String>>,
+}
+
+impl Target {
+    /// A number is a person: an address that goes while another with its number comes is a change of address.
+    fn end_of(&self, change: &MirrorChange, all: &[MirrorChange]) {
+        let MirrorChange::Disable(entry) = change else { return };
+        let number = entry.attribute("employee_number").unwrap_or_default();
+        let comes = |other: &MirrorChange| {
+            other.target().and_then(|entry| entry.attribute("employee_number")) == Some(number)
+        };
+        if !all.iter().any(comes) {
+            self.ended.lock().unwrap().push(number.to_owned());
+        }
+    }
 }
 
 #[async_trait]
@@ -99,7 +117,8 @@ impl ReferenceTarget for Target {
             }
             let key = change.key().to_owned();
             if matches!(trouble, Trouble::Refuse(part) if key.contains(part)) {
-                outcomes.push(ChangeOutcome { key, result: Err("No policy found".to_owned()) });
+                outcomes
+                    .push(ChangeOutcome { refused: true, ..ChangeOutcome::unsure(key, "No policy found") });
                 continue;
             }
             let mut entries = self.entries.lock().unwrap();
@@ -111,8 +130,14 @@ impl ReferenceTarget for Target {
                 }
                 None => drop(entries.get_mut(&key).map(|entry| entry.active = false)),
             }
+            if change.target().is_none() {
+                self.end_of(change, changes);
+            }
             self.writes.lock().unwrap().push(format!("{} {key}", change.name()));
-            outcomes.push(ChangeOutcome { key, result: Ok(()) });
+            outcomes.push(match trouble {
+                Trouble::Late => ChangeOutcome::unsure(key, "read back, it is not there"),
+                _ => ChangeOutcome { key, result: Ok(()), refused: false },
+            });
         }
         match trouble {
             Trouble::Lost => Err(Failure::new(FailureClass::InDoubt, "fault: answer lost")),
@@ -147,6 +172,7 @@ impl World {
                 set: ReferenceSet::Employees,
                 rules: MirrorRules::default(),
                 ceiling: MirrorCeiling { max_changes: 1000, max_disable_percent: 10 },
+                place: "workspace A".to_owned(),
             },
             dir: TempDir::new().unwrap(),
         };
@@ -270,6 +296,21 @@ async fn only_the_difference_is_written_and_each_write_is_audited() {
 }
 
 #[tokio::test]
+async fn a_changed_address_among_many_newcomers_ends_nobody() {
+    let world = World::new(20);
+    world.run().await;
+    for number in 20..120 {
+        world.hire(number);
+    }
+    let moved = world.erp.0.lock().unwrap().remove("p003@example.test").unwrap();
+    world.erp.0.lock().unwrap().insert("a-new-name@example.test".to_owned(), moved);
+    world.erp.0.lock().unwrap().remove("p004@example.test");
+    let report = world.run().await;
+    assert_eq!((counts(&report).added, counts(&report).disabled), (101, 2), "{:?}", report.errors);
+    assert_eq!(*world.target.ended.lock().unwrap(), ["E4"], "only who left");
+}
+
+#[tokio::test]
 async fn an_entry_that_a_person_made_is_left_alone_for_ever() {
     let world = World::new(3);
     let own = MirrorEntry {
@@ -284,6 +325,76 @@ async fn an_entry_that_a_person_made_is_left_alone_for_ever() {
         assert_eq!((counts(&report).left_alone, counts(&report).disabled), (1, 0));
     }
     assert_eq!(world.active(), 4);
+}
+
+#[tokio::test]
+async fn what_is_seen_late_is_ours_and_what_was_refused_is_not() {
+    let world = World::new(20);
+    world.run().await;
+    world.hire(20);
+    world.set_trouble(Trouble::Late);
+    assert_eq!(counts(&world.run().await).failed, 1);
+    // It is there by now, and gone from the ERP. A disabling that fails does not make it a stranger either.
+    world.erp.0.lock().unwrap().remove("p020@example.test");
+    assert_eq!(counts(&world.run().await).failed, 1);
+    world.target.entries.lock().unwrap().get_mut("p020@example.test").unwrap().active = true;
+    world.set_trouble(Trouble::None);
+    assert_eq!(counts(&world.run().await).disabled, 1);
+    assert_eq!(world.active(), 20);
+    // Refused, then made by a person, and gone from the ERP: the person's own affair.
+    world.hire(21);
+    world.set_trouble(Trouble::Refuse("p021"));
+    assert_eq!(counts(&world.run().await).failed, 1);
+    world.erp.0.lock().unwrap().remove("p021@example.test");
+    let own = world.target.entries.lock().unwrap()["p001@example.test"].clone();
+    let own = MirrorEntry { key: "p021@example.test".to_owned(), ..own };
+    world.target.entries.lock().unwrap().insert(own.key.clone(), own);
+    world.set_trouble(Trouble::None);
+    assert_eq!(counts(&world.run().await).disabled, 0);
+    assert_eq!(world.active(), 21);
+}
+
+#[tokio::test]
+async fn a_flow_that_goes_elsewhere_is_answerable_for_nothing_there_yet() {
+    let mut world = World::new(20);
+    world.run().await;
+    assert!(fresh_at(world.store(), &world.settings.flow).unwrap().is_some());
+    // Somebody has left; in the other workspace people keep the account of that person on purpose.
+    world.erp.0.lock().unwrap().remove("p003@example.test");
+    world.settings.place = "workspace B".to_owned();
+    world.settings.ceiling.max_disable_percent = 100;
+    let preview = world.flow().preview().await.unwrap().unwrap();
+    assert_eq!((preview.delta.changes.len(), preview.delta.left_alone.len()), (0, 1));
+    let report = world.run().await;
+    assert_eq!((counts(&report).disabled, counts(&report).left_alone), (0, 1));
+    // What is found there as wanted is learned anew.
+    world.erp.0.lock().unwrap().remove("p004@example.test");
+    assert_eq!(counts(&world.run().await).disabled, 1);
+    assert_eq!(world.active(), 19);
+}
+
+#[test]
+fn what_a_flow_remembers_is_about_one_place() {
+    let place = |from: &str, to: &str| {
+        let text = include_str!("fixtures/staff.toml").replace(from, to);
+        let (_, config) = crate::config::check(&text).unwrap();
+        let flow = &config.references[0];
+        ReferenceSettings::new(flow, config.connection(&flow.to)).place
+    };
+    let own = place("", "");
+    for (from, to) in [
+        ("0123456789ABCDEF", "FEDCBA9876543210"),
+        ("company = \"EPIC06\"", "company = \"EPIC07\""),
+        ("set = \"employees\"", "set = \"projects\""),
+        ("integrations.expensify.com", "integrations.example.test"),
+    ] {
+        assert_ne!(place(from, to), own, "{from}");
+    }
+    for (from, to) in
+        [("page_limit = 500", "page_limit = 50"), ("max_shrink_percent = 10", "max_shrink_percent = 100")]
+    {
+        assert_eq!(place(from, to), own, "{from}: not about where");
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@
 //! A batch is answered as a whole (U), so after every batch the values are read back by remote id, and after a refusal
 //! the batch is halved until the values that Brex does not take stand alone.
 
+mod remote;
+
 use super::Brex;
 use super::calls;
 use super::outcome::{Refusal, unavailable};
@@ -12,10 +14,11 @@ use super::page::Walk;
 use super::settings::{FieldGroup, FieldSettings};
 use super::wire::{Field, FieldValue, Integration};
 use crate::vendors::ChangeOutcome;
+use remote::RemoteIds;
 use serde_json::{Value, json};
 use spend::mirror::{MirrorChange, MirrorEntry, ReferenceSet};
 use spend::posting::{Failure, FailureClass};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Remote ids of one look: they stand in the address.
 const LOOKED_UP_AT_ONCE: usize = 50;
@@ -32,6 +35,14 @@ pub(super) fn ascii(text: &str) -> String {
 enum Kind {
     Create,
     Update,
+}
+
+/// What became of values, by key.
+#[derive(Default)]
+struct Told {
+    results: BTreeMap<String, Result<(), String>>,
+    /// Those of which nothing was made.
+    refused: BTreeSet<String>,
 }
 
 /// A value as it is to be.
@@ -56,37 +67,39 @@ impl Brex {
         }
     }
 
-    /// All values of the set's field; none when there is no such field yet.
-    pub(super) async fn read_values(&self, set: ReferenceSet) -> Result<Vec<MirrorEntry>, Failure> {
+    /// All values of the set's field; none when there is no such field yet. `known` are keys that they may have.
+    pub(super) async fn read_values(
+        &self,
+        set: ReferenceSet,
+        known: &BTreeSet<String>,
+    ) -> Result<Vec<MirrorEntry>, Failure> {
         let Some((field, attribute)) = self.field_settings(set) else { return Ok(Vec::new()) };
         let Some(id) = self.field_id(field).await? else { return Ok(Vec::new()) };
         let items = Walk::all(calls::field_values(&id, &[]), self).await.map_err(Failure::from)?;
+        let ids = self.remote_ids(set);
+        let known = ids.known(known);
         let mut entries = Vec::new();
         for item in items {
             let value: FieldValue = serde_json::from_str(item.raw.get()).map_err(|error| {
                 unavailable(format!("brex.field-values: a value is not understood: {error}"))
             })?;
-            entries.extend(self.entry(&value, attribute));
+            let own = value.remote_id.as_deref();
+            let own = own.and_then(|remote| ids.key(remote, value.value_id.as_deref(), &known));
+            entries.extend(entry(&value, own, attribute));
         }
         Ok(entries)
     }
 
-    fn entry(&self, value: &FieldValue, attribute: &str) -> Option<MirrorEntry> {
-        let code = value.value_id.as_deref().unwrap_or_default().trim();
-        let name = value.value.as_deref().unwrap_or_default();
-        let name = name.strip_prefix(code).filter(|rest| rest.starts_with(' ')).unwrap_or(name).trim();
-        let own = value.remote_id.as_deref().and_then(|remote| self.key_of(remote));
-        let key = match own {
-            Some(key) => key,
-            None => format!("{BY_HAND}{}", value.brex_id.as_deref()?),
+    /// How remote ids of a set are made. Only those of accounts have segments.
+    fn remote_ids(&self, set: ReferenceSet) -> RemoteIds<'_> {
+        let separator = match set {
+            ReferenceSet::Accounts => self.settings.remote_separator.as_str(),
+            ReferenceSet::CostCentres
+            | ReferenceSet::Projects
+            | ReferenceSet::Vendors
+            | ReferenceSet::Employees => "",
         };
-        let attributes = [(attribute.to_owned(), code.to_owned())];
-        Some(MirrorEntry {
-            key,
-            name: name.to_owned(),
-            active: value.is_disabled != Some(true),
-            attributes: attributes.into_iter().filter(|(_, code)| !code.is_empty()).collect(),
-        })
+        RemoteIds { prefix: &self.settings.remote_prefix, separator }
     }
 
     /// Makes changes in the set's field; an answer per change, in order.
@@ -96,7 +109,8 @@ impl Brex {
         changes: &[MirrorChange],
     ) -> Result<Vec<ChangeOutcome>, Failure> {
         let Some((settings, attribute)) = self.field_settings(set) else { return Ok(Vec::new()) };
-        let mut told: BTreeMap<String, Result<(), String>> = BTreeMap::new();
+        let ids = self.remote_ids(set);
+        let mut told = Told::default();
         let field = match self.field_id(settings).await? {
             Some(id) => id,
             None => self.make_field(settings).await?,
@@ -104,11 +118,11 @@ impl Brex {
         let (mut made, mut changed) = (Vec::new(), Vec::new());
         for change in changes {
             match change {
-                MirrorChange::Add(entry) => made.push(self.wanted(entry, attribute, !entry.active)),
+                MirrorChange::Add(entry) => made.push(Wanted::new(entry, ids, attribute, !entry.active)),
                 MirrorChange::Update { after, .. } => {
-                    changed.push(self.wanted(after, attribute, !after.active))
+                    changed.push(Wanted::new(after, ids, attribute, !after.active))
                 }
-                MirrorChange::Disable(entry) => changed.push(self.wanted(entry, attribute, true)),
+                MirrorChange::Disable(entry) => changed.push(Wanted::new(entry, ids, attribute, true)),
             }
         }
         for (kind, wanted) in [(Kind::Create, made), (Kind::Update, changed)] {
@@ -116,7 +130,8 @@ impl Brex {
                 wanted.into_iter().partition(|wanted| wanted.key.starts_with(BY_HAND));
             for wanted in by_hand {
                 let why = "it was made in Brex by hand and is changed there only".to_owned();
-                told.insert(wanted.key, Err(why));
+                told.refused.insert(wanted.key.clone());
+                told.results.insert(wanted.key, Err(why));
             }
             for batch in ours.chunks(usize::from(self.settings.reference.batch_size)) {
                 self.write_batch(&field, kind, batch, &mut told).await?;
@@ -124,8 +139,13 @@ impl Brex {
         }
         let of = |change: &MirrorChange| {
             let key = key_of_change(change).to_owned();
-            let result = told.get(&key).cloned().unwrap_or_else(|| Err("it was not written".to_owned()));
-            ChangeOutcome { key, result }
+            let result = told.results.get(&key).cloned();
+            let refused = result.is_none() || told.refused.contains(&key);
+            ChangeOutcome {
+                key,
+                result: result.unwrap_or_else(|| Err("it was not written".to_owned())),
+                refused,
+            }
         };
         Ok(changes.iter().map(of).collect())
     }
@@ -136,7 +156,7 @@ impl Brex {
         field: &str,
         kind: Kind,
         batch: &[Wanted],
-        told: &mut BTreeMap<String, Result<(), String>>,
+        told: &mut Told,
     ) -> Result<(), Failure> {
         // Values that are there already (an earlier attempt whose answer was lost) are not made twice.
         let open: Vec<Wanted> = match kind {
@@ -164,7 +184,8 @@ impl Brex {
             }
             FailureClass::Rejected { .. } if refusal.denied.is_none() => {
                 let why = refusal.failure.message;
-                told.extend(open.into_iter().map(|wanted| (wanted.key, Err(why.clone()))));
+                told.refused.extend(open.iter().map(|wanted| wanted.key.clone()));
+                told.results.extend(open.into_iter().map(|wanted| (wanted.key, Err(why.clone()))));
                 Ok(())
             }
             _ => Err(refusal.failure),
@@ -176,7 +197,7 @@ impl Brex {
         &self,
         field: &str,
         batch: &[Wanted],
-        told: &mut BTreeMap<String, Result<(), String>>,
+        told: &mut Told,
     ) -> Result<Vec<Wanted>, Failure> {
         let there = self.values_by_remote_id(field, batch).await?;
         let mut open = Vec::new();
@@ -185,7 +206,7 @@ impl Brex {
             match there.get(&wanted.remote_id) {
                 None => open.push(wanted.clone()),
                 Some(value) if wanted.differs_from(value).is_none() => {
-                    told.insert(wanted.key.clone(), Ok(()));
+                    told.results.insert(wanted.key.clone(), Ok(()));
                 }
                 Some(_) => differing.push(wanted.clone()),
             }
@@ -197,13 +218,7 @@ impl Brex {
     }
 
     /// Reads written values back and tells what became of each.
-    async fn see(
-        &self,
-        field: &str,
-        batch: &[Wanted],
-        unsure: &str,
-        told: &mut BTreeMap<String, Result<(), String>>,
-    ) -> Result<(), Failure> {
+    async fn see(&self, field: &str, batch: &[Wanted], unsure: &str, told: &mut Told) -> Result<(), Failure> {
         let there = self.values_by_remote_id(field, batch).await?;
         for wanted in batch {
             let differs = match there.get(&wanted.remote_id) {
@@ -215,7 +230,7 @@ impl Brex {
                 Some(why) if unsure.is_empty() => Err(why),
                 Some(why) => Err(format!("{why} ({unsure})")),
             };
-            told.insert(wanted.key.clone(), result);
+            told.results.insert(wanted.key.clone(), result);
         }
         Ok(())
     }
@@ -318,36 +333,40 @@ impl Brex {
              which needs no integration",
         )
     }
+}
 
-    fn wanted(&self, entry: &MirrorEntry, attribute: &str, disabled: bool) -> Wanted {
+/// A value as an entry: under its key where it has one of ours.
+fn entry(value: &FieldValue, own: Option<String>, attribute: &str) -> Option<MirrorEntry> {
+    let code = value.value_id.as_deref().unwrap_or_default().trim();
+    let name = value.value.as_deref().unwrap_or_default();
+    let name = name.strip_prefix(code).filter(|rest| rest.starts_with(' ')).unwrap_or(name).trim();
+    let key = match own {
+        Some(key) => key,
+        None => format!("{BY_HAND}{}", value.brex_id.as_deref()?),
+    };
+    let attributes = [(attribute.to_owned(), code.to_owned())];
+    Some(MirrorEntry {
+        key,
+        name: name.to_owned(),
+        active: value.is_disabled != Some(true),
+        attributes: attributes.into_iter().filter(|(_, code)| !code.is_empty()).collect(),
+    })
+}
+
+impl Wanted {
+    fn new(entry: &MirrorEntry, ids: RemoteIds<'_>, attribute: &str, disabled: bool) -> Self {
         let code = entry.attributes.get(attribute).unwrap_or(&entry.key);
         let code = ascii(code);
         let name = ascii(&entry.name);
-        Wanted {
+        Self {
             key: entry.key.clone(),
-            remote_id: self.remote_id_of(&entry.key),
+            remote_id: ids.remote_id(&entry.key),
             name: if name.is_empty() { code.clone() } else { format!("{code} {name}") },
             code,
             disabled,
         }
     }
 
-    fn remote_id_of(&self, key: &str) -> String {
-        let separator = self.settings.remote_separator.as_str();
-        let joined = if separator.is_empty() { key.to_owned() } else { key.replace('|', separator) };
-        format!("{}{joined}", self.settings.remote_prefix)
-    }
-
-    /// The key behind a remote id; `None` when it is none of ours.
-    fn key_of(&self, remote_id: &str) -> Option<String> {
-        let own = remote_id.strip_prefix(self.settings.remote_prefix.as_str())?.trim();
-        let separator = self.settings.remote_separator.as_str();
-        let key = if separator.is_empty() { own.to_owned() } else { own.replace(separator, "|") };
-        Some(key).filter(|key| !key.is_empty())
-    }
-}
-
-impl Wanted {
     fn creation(&self) -> Value {
         json!({
             "value": self.name, "value_id": self.code, "remote_id": self.remote_id, "is_disabled": self.disabled,

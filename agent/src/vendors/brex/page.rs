@@ -69,6 +69,13 @@ impl Walk {
         let page: Page =
             if self.begun { patiently(client, &request).await? } else { client.get(&request).await? };
         self.begun = true;
+        let Some(items) = page.items else {
+            let operation = self.first.operation;
+            return Err(unavailable(format!(
+                "{operation}: the answer holds no `items`; that is no empty list"
+            ))
+            .into());
+        };
         self.total = page.total_count.or(self.total);
         // `null`, absent, empty and `has_next_page: false` all mean the end (D).
         let cursor = page.next_cursor.filter(|cursor| !cursor.is_empty());
@@ -82,9 +89,9 @@ impl Walk {
             ))
             .into());
         }
-        let items: Vec<Item> = page.items.unwrap_or_default().into_iter().map(read).collect();
         let fresh: Vec<Item> = items
             .into_iter()
+            .map(read)
             .filter(|i| i.id.as_ref().is_none_or(|id| self.seen.insert(id.clone())))
             .collect();
         self.empty = if fresh.is_empty() { self.empty + 1 } else { 0 };

@@ -6,6 +6,7 @@ use crate::vendors::{ChangeOutcome, ReferenceTarget};
 use async_trait::async_trait;
 use spend::mirror::{MirrorChange, MirrorEntry, ReferenceSet};
 use spend::posting::{Failure, FailureClass};
+use std::collections::BTreeSet;
 
 #[async_trait]
 impl ReferenceTarget for Brex {
@@ -14,10 +15,18 @@ impl ReferenceTarget for Brex {
     }
 
     async fn read_set(&self, set: ReferenceSet) -> Result<Vec<MirrorEntry>, Failure> {
+        self.read_known(set, &BTreeSet::new()).await
+    }
+
+    async fn read_known(
+        &self,
+        set: ReferenceSet,
+        known: &BTreeSet<String>,
+    ) -> Result<Vec<MirrorEntry>, Failure> {
         match set {
             ReferenceSet::Vendors => self.read_vendors().await,
             ReferenceSet::Accounts | ReferenceSet::CostCentres | ReferenceSet::Projects => {
-                self.read_values(set).await
+                self.read_values(set, known).await
             }
             ReferenceSet::Employees => Err(no_employees()),
         }

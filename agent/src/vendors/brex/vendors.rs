@@ -68,16 +68,13 @@ impl Brex {
                 Err(failure) if !outcomes.is_empty() => {
                     let rest = changes.iter().skip(outcomes.len());
                     let why = failure.to_string();
-                    let untold = rest.map(|c| ChangeOutcome {
-                        key: key_of_change(c).to_owned(),
-                        result: Err(why.clone()),
-                    });
-                    outcomes.extend(untold);
+                    outcomes.extend(rest.map(|c| ChangeOutcome::unsure(key_of_change(c), &why)));
                     return Ok(outcomes);
                 }
                 Err(failure) => return Err(failure),
             };
-            outcomes.push(ChangeOutcome { key: key_of_change(change).to_owned(), result });
+            // A vendor that shows up later has no pair, so that it is nobody's in any case.
+            outcomes.push(ChangeOutcome { key: key_of_change(change).to_owned(), result, refused: false });
         }
         Ok(outcomes)
     }

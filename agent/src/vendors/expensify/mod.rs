@@ -37,7 +37,7 @@ use crate::clock::Clock;
 use crate::secret::Credential;
 use crate::vendors::http::Transport;
 use crate::vendors::registry::{Build, Roles, VendorKind};
-use crate::vendors::{Exported, Probe, ProbeResult, SourcePage, SourceWindow, SpendSource};
+use crate::vendors::{Exported, Notes, Probe, ProbeResult, SourcePage, SourceWindow, SpendSource};
 use async_trait::async_trait;
 use outcome::unavailable;
 use serde_json::{Map, Value};
@@ -79,8 +79,8 @@ fn pace(settings: &Map<String, Value>) -> Vec<(u32, Duration)> {
 
 fn build(parts: Build) -> Result<Roles, Vec<String>> {
     let settings = Settings::from_json(&parts.settings)?;
-    let client =
-        Arc::new(Expensify::new(parts.transport, parts.credential, parts.url, settings, parts.clock));
+    let Build { transport, credential, url, notes, clock, .. } = parts;
+    let client = Arc::new(Expensify::new(transport, credential, url, settings, notes, clock));
     Ok(Roles { source: Some(client.clone()), erp: None, reference: Some(client.clone()), probe: client })
 }
 
@@ -90,6 +90,8 @@ pub struct Expensify {
     credential: Credential,
     base: Url,
     settings: Settings,
+    /// How long lists were when they were last read.
+    notes: Arc<dyn Notes>,
     clock: Clock,
     /// "Too many calls" in a row.
     throttles: AtomicU32,
@@ -110,10 +112,11 @@ impl Expensify {
         credential: Credential,
         base: Url,
         settings: Settings,
+        notes: Arc<dyn Notes>,
         clock: Clock,
     ) -> Self {
         let one_write = tokio::sync::Mutex::default();
-        Self { transport, credential, base, settings, clock, throttles: AtomicU32::new(0), one_write }
+        Self { transport, credential, base, settings, notes, clock, throttles: AtomicU32::new(0), one_write }
     }
 
     /// The policies that the account administers.

@@ -102,7 +102,8 @@ impl Judge<'_> {
         match code {
             Some(500) | None if is_permanent(&text) => self.rejected(said, fix_for(&text)),
             None if answer.status < 500 && !text.contains("error") => self.rejected(said, fix_for(&text)),
-            Some(500..=599) | None => unavailable(said),
+            // 207 of a read is half an answer; of a write, what was done is read back.
+            Some(207 | 500..=599) | None => unavailable(said),
             Some(_) => self.rejected(said, fix_for(&text)),
         }
     }

@@ -133,8 +133,8 @@ fn workspace_types(used: &[&Policy]) -> ProbeResult {
 }
 
 fn categories(ids: &[String], details: &BTreeMap<String, PolicyDetail>) -> ProbeResult {
-    let unread: Vec<&str> =
-        ids.iter().filter(|id| !details.contains_key(id.as_str())).map(String::as_str).collect();
+    let told = |id: &str| details.get(id).and_then(|detail| detail.categories.as_ref());
+    let unread: Vec<&str> = ids.iter().filter(|id| told(id).is_none()).map(String::as_str).collect();
     if !unread.is_empty() {
         return result(
             CATEGORIES,
@@ -143,7 +143,7 @@ fn categories(ids: &[String], details: &BTreeMap<String, PolicyDetail>) -> Probe
             "make the account that owns the credential an administrator of the workspace in Expensify",
         );
     }
-    let all: Vec<_> = details.values().flat_map(|detail| &detail.categories).collect();
+    let all: Vec<_> = ids.iter().filter_map(|id| told(id)).flatten().collect();
     let coded = all.iter().filter(|category| category.gl_code.get().is_some()).count();
     if all.is_empty() {
         return result(

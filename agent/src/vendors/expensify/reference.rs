@@ -6,9 +6,11 @@
 //! - Categories are merged by name; what is not sent along may be blanked, so all that was read is sent along.
 //! - An employee update answers 200 also where it skipped rows; a dry run goes before each, and one that would remove
 //!   somebody who was not asked for is not followed by the real one.
+//! - A list that is not told is not an empty one, and one that has shrunk much is not written to (`guard.rs`).
 //! - What is not wanted any more is disabled. Names are keys here: a renamed entry is a new one beside the disabled old
 //!   one.
 
+mod guard;
 mod items;
 mod people;
 
@@ -19,6 +21,7 @@ use super::{Expensify, calls};
 use crate::vendors::http::Call;
 use crate::vendors::{ChangeOutcome, ReferenceTarget};
 use async_trait::async_trait;
+use guard::{Guard, Purpose};
 use items::Item;
 use people::{Members, Row};
 use serde_json::{Value, json};
@@ -35,7 +38,24 @@ const SETS: &[ReferenceSet] =
 const MOST_PARTS: usize = 16;
 
 /// Why changes were not made, by folded key.
-type Reasons = BTreeMap<String, String>;
+type Reasons = BTreeMap<String, Reason>;
+
+/// Why a change was not made.
+#[derive(Default)]
+struct Reason {
+    words: String,
+    /// Workspaces that have refused it, or to which it was not sent.
+    refusals: usize,
+    /// It was sent, and what became of it was not told.
+    doubt: bool,
+}
+
+/// Notes that one workspace has refused a change.
+fn refuse(reasons: &mut Reasons, key: &str, words: String) {
+    let reason = reasons.entry(fold(key)).or_default();
+    reason.refusals = reason.refusals.saturating_add(1);
+    reason.words = words;
+}
 
 /// Where a set of named items goes.
 #[derive(Clone, Copy)]
@@ -98,8 +118,11 @@ impl ReferenceTarget for Expensify {
     async fn read_set(&self, set: ReferenceSet) -> Result<Vec<MirrorEntry>, Failure> {
         let policies = self.policies_for(set)?;
         match self.place(set) {
-            Some(place) => Ok(combined(&self.shelves(place, &policies).await?, place)),
-            None => Ok(people::entries(&self.members(&policies).await?, &self.settings.reference.employees)),
+            Some(place) => Ok(combined(&self.shelves(place, &policies, Purpose::Look).await?, place)),
+            None => {
+                let members = self.members(&policies, Purpose::Look).await?;
+                Ok(people::entries(&members, &self.settings.reference.employees))
+            }
         }
     }
 
@@ -118,26 +141,41 @@ impl ReferenceTarget for Expensify {
                     let whole = self.write_items(place, policy, changes, &mut reasons).await?;
                     written.extend(whole.map(|shelf| (policy.clone(), shelf)));
                 }
-                let shelves = self.shelves(place, &policies).await?;
+                let shelves = self.shelves(place, &policies, Purpose::Look).await?;
                 self.nothing_vanished(&written, &shelves)?;
                 combined(&shelves, place)
             }
             None => {
                 self.write_people(&policies, changes, &mut reasons).await?;
-                people::entries(&self.members(&policies).await?, &self.settings.reference.employees)
+                let members = self.members(&policies, Purpose::Look).await?;
+                people::entries(&members, &self.settings.reference.employees)
             }
         };
-        Ok(changes.iter().map(|change| outcome(change, &present, &reasons)).collect())
+        let outcome = |change: &MirrorChange| {
+            let places = match self.place(set) {
+                Some(_) => policies.len(),
+                None => self.settings.reference.employees.policies_of(&fold(change.key())).len(),
+            };
+            outcome(change, places, &present, &reasons)
+        };
+        Ok(changes.iter().map(outcome).collect())
     }
 }
 
 /// What was read back decides; a reason only explains.
-fn outcome(change: &MirrorChange, present: &[MirrorEntry], reasons: &Reasons) -> ChangeOutcome {
+fn outcome(
+    change: &MirrorChange,
+    places: usize,
+    present: &[MirrorEntry],
+    reasons: &Reasons,
+) -> ChangeOutcome {
     let seen = in_effect(change, present);
     let reason = reasons.get(&fold(change.key()));
+    let there = present.iter().any(|entry| fold(&entry.key) == fold(change.key()));
     ChangeOutcome {
         key: change.key().to_owned(),
-        result: seen.map_err(|seen| reason.cloned().unwrap_or(seen)),
+        refused: !there && reason.is_some_and(|reason| !reason.doubt && reason.refusals >= places),
+        result: seen.map_err(|seen| reason.map_or(seen, |reason| reason.words.clone())),
     }
 }
 
@@ -180,11 +218,12 @@ impl Expensify {
         self.judge("expensify.reference").rejected(said, fix)
     }
 
-    /// One section of policies; each must be answered.
+    /// One section of policies; each must be answered, and told whole.
     async fn sections(
         &self,
         policies: &[String],
         section: &str,
+        purpose: Purpose,
     ) -> Result<Vec<(String, PolicyDetail)>, Failure> {
         let mut details = self.policy_details(policies, &[section]).await?;
         let take = |id: &String| {
@@ -194,15 +233,22 @@ impl Expensify {
                 unavailable(format!("expensify.policy: the answer says nothing of workspace {id}"))
             })
         };
-        policies.iter().map(take).collect()
+        let sections = policies.iter().map(take).collect::<Result<Vec<_>, _>>()?;
+        self.guard().pass(section, &sections, purpose)?;
+        Ok(sections)
+    }
+
+    fn guard(&self) -> Guard<'_> {
+        Guard { notes: &*self.notes, max_shrink_percent: self.settings.reference.max_shrink_percent }
     }
 
     async fn shelves(
         &self,
         place: Place<'_>,
         policies: &[String],
+        purpose: Purpose,
     ) -> Result<BTreeMap<String, Shelf>, Failure> {
-        let sections = self.sections(policies, place.section()).await?;
+        let sections = self.sections(policies, place.section(), purpose).await?;
         sections.into_iter().map(|(id, detail)| Ok((id.clone(), self.shelf(place, &id, &detail)?))).collect()
     }
 
@@ -210,14 +256,15 @@ impl Expensify {
         let entities = self.settings.decode_entities;
         let settings = match place {
             Place::Categories(_) => {
-                let items =
-                    detail.categories.iter().filter_map(|category| Item::category(category, entities));
+                let listed = detail.categories.iter().flatten();
+                let items = listed.filter_map(|category| Item::category(category, entities));
                 return Ok(Shelf { levels: vec![(String::new(), items.collect())], at: 0 });
             }
             Place::Tags(settings) => settings,
         };
         let mut levels = Vec::new();
-        for level in &detail.tags {
+        let told = detail.tags.as_deref().unwrap_or_default();
+        for level in told {
             let read = level.tags.iter().filter_map(|tag| Item::tag(tag, entities).transpose());
             let items = read.collect::<Result<Vec<_>, _>>().map_err(|why| {
                 self.refuse(
@@ -235,7 +282,7 @@ impl Expensify {
         if levels.is_empty() {
             levels.push((settings.level.clone(), Vec::new()));
         }
-        let nameless = detail.tags.len() == 1 && detail.tags.iter().any(|level| level.name.get().is_none());
+        let nameless = told.len() == 1 && told.iter().any(|level| level.name.get().is_none());
         if nameless && self.is_shared(policy) {
             return Err(self.refuse(
                 &format!("workspace {policy} has a single tag level, and two sets are to go there"),
@@ -277,7 +324,7 @@ impl Expensify {
         let mut parts = vec![changes];
         let mut tries = 0;
         while let Some(part) = parts.pop() {
-            let mut shelves = self.shelves(place, std::slice::from_ref(policy)).await?;
+            let mut shelves = self.shelves(place, std::slice::from_ref(policy), Purpose::Write).await?;
             let Some(mut shelf) = shelves.remove(policy) else { return Ok(written) };
             let touched = alter(&mut shelf, place, part, reasons);
             if touched.is_empty() {
@@ -351,11 +398,11 @@ impl Expensify {
         Ok(())
     }
 
-    async fn members(&self, policies: &[String]) -> Result<Members, Failure> {
-        let sections = self.sections(policies, "employees").await?;
+    async fn members(&self, policies: &[String], purpose: Purpose) -> Result<Members, Failure> {
+        let sections = self.sections(policies, "employees", purpose).await?;
         let by_address = |detail: PolicyDetail| {
             let one = |member: super::Member| Some((fold(member.email.get()?), member));
-            detail.employees.into_iter().filter_map(one).collect()
+            detail.employees.into_iter().flatten().filter_map(one).collect()
         };
         Ok(sections.into_iter().map(|(id, detail)| (id, by_address(detail))).collect())
     }
@@ -366,15 +413,20 @@ impl Expensify {
         changes: &[MirrorChange],
         reasons: &mut Reasons,
     ) -> Result<(), Failure> {
-        let members = self.members(policies).await?;
+        let members = self.members(policies, Purpose::Write).await?;
         let settings = &self.settings.reference.employees;
         let mut all = Vec::new();
         for change in changes {
             match people::rows(change, &members, changes, settings) {
                 Ok(rows) => all.extend(rows),
-                Err(why) => drop(reasons.insert(fold(change.key()), why)),
+                // Not sent anywhere.
+                Err(words) => {
+                    let reason = Reason { words, refusals: usize::MAX, doubt: false };
+                    reasons.insert(fold(change.key()), reason);
+                }
             }
         }
+        self.expect_leavers(&all)?;
         let mut parts: Vec<&[Row]> = if all.is_empty() { Vec::new() } else { vec![&all] };
         let mut tries = 0;
         while let Some(part) = parts.pop() {
@@ -391,6 +443,16 @@ impl Expensify {
         Ok(())
     }
 
+    /// Leavers of our own making are no reason to distrust the list afterwards.
+    fn expect_leavers(&self, rows: &[Row]) -> Result<(), Failure> {
+        let mut fewer: BTreeMap<String, usize> = BTreeMap::new();
+        for policy in rows.iter().filter(|row| row.terminates).filter_map(|row| row.json["policyID"].as_str())
+        {
+            *fewer.entry(policy.to_owned()).or_default() += 1;
+        }
+        self.guard().expect_fewer("employees", &fewer)
+    }
+
     /// A dry run, then the rows that it did not skip. Reasons for skipped rows come from both.
     async fn write_rows(&self, rows: &[Row], reasons: &mut Reasons) -> Result<(), Failure> {
         let would = self.update(rows.iter(), true).await?;
@@ -405,7 +467,7 @@ impl Expensify {
             )));
         }
         for (email, reason) in &would.skipped {
-            reasons.insert(email.clone(), reason.clone());
+            refuse(reasons, email, reason.clone());
         }
         let skipped = |row: &&Row| !would.skipped.iter().any(|(email, _)| *email == row.email);
         let good: Vec<&Row> = rows.iter().filter(skipped).collect();
@@ -413,7 +475,7 @@ impl Expensify {
             return Ok(());
         }
         let done = self.update(good.into_iter(), false).await?;
-        reasons.extend(done.skipped);
+        done.skipped.into_iter().for_each(|(email, reason)| refuse(reasons, &email, reason));
         Ok(())
     }
 
@@ -429,7 +491,7 @@ impl Expensify {
         let (envelope, _): (Option<Envelope>, _) = self.job(call).await?;
         let envelope =
             envelope.ok_or_else(|| unavailable(format!("{operation}: the answer is not an object")))?;
-        Ok(EmployeeAnswer::read(&envelope))
+        EmployeeAnswer::read(&envelope).map_err(|why| unavailable(format!("{operation}: {why}")))
     }
 }
 
@@ -445,7 +507,7 @@ fn alter(
     for change in changes {
         match items::apply(items, change, place.attribute(), place.names()) {
             Ok(names) => touched.extend(names),
-            Err(why) => drop(reasons.insert(fold(change.key()), why)),
+            Err(why) => refuse(reasons, change.key(), why),
         }
     }
     touched
@@ -499,7 +561,11 @@ fn after<'a, T>(failure: &Failure, part: &'a [T], tries: usize) -> After<'a, T> 
 }
 
 fn explain<'a>(reasons: &mut Reasons, keys: impl Iterator<Item = &'a str>, failure: &Failure) {
+    let refused = matches!(failure.class, FailureClass::Rejected { .. });
     for key in keys {
-        reasons.insert(fold(key), failure.to_string());
+        let reason = reasons.entry(fold(key)).or_default();
+        reason.words = failure.to_string();
+        reason.refusals = reason.refusals.saturating_add(usize::from(refused));
+        reason.doubt |= !refused;
     }
 }

@@ -14,6 +14,7 @@ use super::{Expensify, Settings};
 use crate::clock::Clock;
 use crate::secret::{Credential, Origin};
 use crate::vendors::http::{Answer, Body, Call, Transport};
+use crate::vendors::{NoteError, Notes};
 use secrecy::SecretString;
 use serde_json::Value;
 use spend::posting::{Failure, FailureClass};
@@ -39,6 +40,7 @@ pub(super) struct Script {
     answers: Mutex<VecDeque<Result<Answer, Failure>>>,
     afterwards: BTreeMap<&'static str, String>,
     sent: Mutex<Vec<Sent>>,
+    notes: Mutex<BTreeMap<String, String>>,
 }
 
 /// A call as it was sent, secrets hidden.
@@ -87,6 +89,19 @@ impl Transport for Player {
         });
         let next = self.script.answers.lock().unwrap().pop_front();
         next.or_else(|| self.script.afterwards.get(call.operation).map(ok)).expect("the script has an answer")
+    }
+}
+
+struct Noting(Arc<Script>);
+
+impl Notes for Noting {
+    fn read(&self, name: &str) -> Result<Option<String>, NoteError> {
+        Ok(self.0.notes.lock().unwrap().get(name).cloned())
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), NoteError> {
+        self.0.notes.lock().unwrap().insert(name.to_owned(), text.to_owned());
+        Ok(())
     }
 }
 
@@ -139,7 +154,8 @@ pub(super) fn client_always<const N: usize>(
 fn play(settings: Settings, script: Script) -> (Expensify, Arc<Script>) {
     let script = Arc::new(script);
     let player = Player { script: Arc::clone(&script), started: tokio::time::Instant::now() };
-    (Expensify::new(Arc::new(player), credential(), base(), settings, Clock::manual(at())), script)
+    let notes = Arc::new(Noting(Arc::clone(&script)));
+    (Expensify::new(Arc::new(player), credential(), base(), settings, notes, Clock::manual(at())), script)
 }
 
 /// A file with one report of one expense for each id, all approved on one day.

@@ -3,6 +3,7 @@
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -94,9 +95,10 @@ impl Envelope {
         Some(Self { code, message, fields })
     }
 
-    /// Whether the job was done, all of it or in part.
+    /// Whether the job was done. Not 207: that is "in part", documented for the reimbursement of reports alone, which is
+    /// never asked for here, and half an answer must not be taken for a whole one.
     pub(super) fn is_success(&self) -> bool {
-        matches!(self.code, Some(200 | 207))
+        self.code == Some(200)
     }
 
     /// The message, safe to show: short, on one line, and withheld when it may quote our own request.
@@ -215,17 +217,30 @@ pub struct Policy {
     pub output_currency: Scalar,
 }
 
-/// One policy of `get policy`: only the sections that were asked for.
+/// One policy of `get policy`: only the sections that were asked for. One that is not told is not one without entries:
+/// what is taken for an empty list would be written back as one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct PolicyDetail {
     /// Categories.
-    pub categories: Vec<Category>,
+    pub categories: Option<Vec<Category>>,
     /// Tags, by level.
     #[serde(deserialize_with = "tag_levels")]
-    pub tags: Vec<TagLevel>,
+    pub tags: Option<Vec<TagLevel>>,
     /// Members.
-    pub employees: Vec<Member>,
+    pub employees: Option<Vec<Member>>,
+}
+
+impl PolicyDetail {
+    /// How many entries a section holds; `None` when it is not told.
+    pub(super) fn count(&self, section: &str) -> Option<usize> {
+        match section {
+            "categories" => self.categories.as_ref().map(Vec::len),
+            "tags" => self.tags.as_ref().map(|levels| levels.iter().map(|level| level.tags.len()).sum()),
+            "employees" => self.employees.as_ref().map(Vec::len),
+            _ => None,
+        }
+    }
 }
 
 /// A category.
@@ -298,7 +313,10 @@ pub(super) struct EmployeeAnswer {
 
 impl EmployeeAnswer {
     /// Reads it out of an envelope; what is not there, or an empty list instead of an object, is none.
-    pub(super) fn read(envelope: &Envelope) -> Self {
+    ///
+    /// # Errors
+    /// When it says in a way that is not understood who would be removed: that is never "nobody".
+    pub(super) fn read(envelope: &Envelope) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Skipped {
             #[serde(default)]
@@ -306,26 +324,58 @@ impl EmployeeAnswer {
             #[serde(default)]
             reason: Scalar,
         }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Diff {
-            diff_to_remove: BTreeMap<String, Vec<Scalar>>,
-        }
         let text = |scalar: &Scalar| scalar.get().unwrap_or_default().trim().to_lowercase();
         let skipped: Vec<Skipped> = envelope.field("skippedEmployees").unwrap_or_default();
-        let removed = envelope.field::<Diff>("diff").map(|diff| diff.diff_to_remove).unwrap_or_default();
-        Self {
+        Ok(Self {
             skipped: skipped
                 .iter()
                 .map(|row| (text(&row.email), row.reason.get().unwrap_or("no reason given").to_owned()))
                 .collect(),
-            removed: removed.values().flatten().map(text).collect(),
+            removed: match envelope.fields.get("diff") {
+                None => Vec::new(),
+                Some(raw) => removed(&serde_json::from_str(raw.get()).map_err(|error| error.to_string())?)?,
+            },
+        })
+    }
+}
+
+/// The addresses in `diff.diffToRemove`, which is documented as lists by policy id, and may as well be one list.
+fn removed(diff: &Value) -> Result<Vec<String>, String> {
+    let listed = match diff {
+        Value::Null => None,
+        Value::Array(list) if list.is_empty() => None,
+        Value::Object(diff) => match diff.get("diffToRemove") {
+            None if diff.keys().any(|key| key != "diffToAdd") => {
+                return Err("`diff` in the answer does not say who would be removed".to_owned());
+            }
+            listed => listed,
+        },
+        _ => return Err("`diff` in the answer is not understood".to_owned()),
+    };
+    let mut addresses = Vec::new();
+    collect_addresses(listed.unwrap_or(&Value::Null), &mut addresses)?;
+    Ok(addresses)
+}
+
+/// Every text within lists and objects, however they are nested. A text that is no address is a stranger's all the
+/// same, so nothing is read out of it that would let an update pass.
+fn collect_addresses(value: &Value, found: &mut Vec<String>) -> Result<(), String> {
+    match value {
+        Value::Null => Ok(()),
+        Value::String(address) => {
+            found.push(address.trim().to_lowercase());
+            Ok(())
+        }
+        Value::Array(list) => list.iter().try_for_each(|item| collect_addresses(item, found)),
+        Value::Object(by_name) => by_name.values().try_for_each(|item| collect_addresses(item, found)),
+        Value::Bool(_) | Value::Number(_) => {
+            Err("`diff.diffToRemove` in the answer is not understood".to_owned())
         }
     }
 }
 
 /// Tags come as a flat list or as a list of levels, and which one is not announced: a level has a key `tags`.
-fn tag_levels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TagLevel>, D::Error> {
+fn tag_levels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<TagLevel>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase", default)]
     #[derive(Default)]
@@ -337,7 +387,8 @@ fn tag_levels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TagLevel
     }
     let mut levels = Vec::new();
     let mut flat = TagLevel::default();
-    for either in Vec::<Either>::deserialize(deserializer)? {
+    let Some(listed) = Option::<Vec<Either>>::deserialize(deserializer)? else { return Ok(None) };
+    for either in listed {
         match either.tags {
             Some(tags) => levels.push(TagLevel { name: either.name, tags }),
             None => {
@@ -352,5 +403,5 @@ fn tag_levels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TagLevel
     if !flat.tags.is_empty() {
         levels.insert(0, flat);
     }
-    Ok(levels)
+    Ok(Some(levels))
 }

@@ -55,6 +55,8 @@ pub struct ExpensifyKnobs {
     pub validation_as_500: bool,
     /// The account is an administrator of the policies.
     pub policy_admin: bool,
+    /// How much of the sections that were asked for the policy getter tells.
+    pub policy_sections: PolicySections,
 }
 
 impl Default for ExpensifyKnobs {
@@ -84,8 +86,25 @@ impl Default for ExpensifyKnobs {
             flat_tags: false,
             validation_as_500: false,
             policy_admin: true,
+            policy_sections: PolicySections::Whole,
         }
     }
+}
+
+/// See [`ExpensifyKnobs::policy_sections`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicySections {
+    /// All of each.
+    Whole,
+    /// None of them: the policy is named, and holds nothing.
+    Missing,
+    /// None of them, with the code that means "in part".
+    Partial,
+    /// The first half of the entries of each.
+    Half,
+    /// Members without their roles.
+    NoRoles,
 }
 
 /// See [`ExpensifyKnobs::rate_form`].

@@ -13,7 +13,7 @@ mod reference;
 mod tests;
 mod writes;
 
-pub use knobs::{CredentialForm, ExpensifyKnobs, LimitOrder, NoMatch, NotReady, RateForm};
+pub use knobs::{CredentialForm, ExpensifyKnobs, LimitOrder, NoMatch, NotReady, PolicySections, RateForm};
 
 use crate::server::{Reply, Request, Simulator};
 use crate::world::World;

@@ -4,6 +4,7 @@ use super::ExpensifySim;
 use super::account::{Policy, Tag};
 use super::data::{entities, tag_name};
 use super::job::{Job, Refusal, plain_json, text};
+use super::knobs::PolicySections;
 use crate::server::Reply;
 use serde_json::{Map, Value, json};
 
@@ -60,11 +61,19 @@ impl ExpensifySim {
             let policy = &self.account.policies[index];
             let mut sections = Map::new();
             for field in fields.iter().filter_map(Value::as_str) {
-                sections.insert(field.to_owned(), self.section(index, policy, field));
+                let mut section = self.section(index, policy, field);
+                match self.knobs.policy_sections {
+                    PolicySections::Whole => {}
+                    PolicySections::Missing | PolicySections::Partial => continue,
+                    PolicySections::Half => halve(&mut section),
+                    PolicySections::NoRoles => without_roles(&mut section),
+                }
+                sections.insert(field.to_owned(), section);
             }
             info.insert(policy.id.clone(), Value::Object(sections));
         }
-        Ok(plain_json(&json!({"policyInfo": info, "responseCode": 200})))
+        let code = if self.knobs.policy_sections == PolicySections::Partial { 207 } else { 200 };
+        Ok(plain_json(&json!({"policyInfo": info, "responseCode": code})))
     }
 
     fn section(&self, index: usize, policy: &Policy, field: &str) -> Value {
@@ -148,5 +157,20 @@ impl ExpensifySim {
             })
             .collect();
         Ok(plain_json(&json!({"domainCardList": cards, "responseCode": 200})))
+    }
+}
+
+/// The first half of a list; of levels, the first half of each.
+fn halve(section: &mut Value) {
+    let Some(entries) = section.as_array_mut() else { return };
+    if entries.iter().any(|entry| entry["tags"].is_array()) {
+        return entries.iter_mut().for_each(|level| halve(&mut level["tags"]));
+    }
+    entries.truncate(entries.len() / 2);
+}
+
+fn without_roles(section: &mut Value) {
+    for entry in section.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        entry.remove("role");
     }
 }

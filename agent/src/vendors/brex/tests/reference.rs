@@ -3,7 +3,8 @@
 use super::super::settings::{FieldGroup, Reference};
 use super::*;
 use crate::vendors::{ChangeOutcome, ReferenceTarget};
-use spend::mirror::{MirrorChange, MirrorEntry, ReferenceSet};
+use spend::mirror::{MirrorChange, MirrorEntry, MirrorRules, Ours, ReferenceSet, Strangers, compare, fold};
+use std::collections::BTreeSet;
 
 const ACCOUNTS: ReferenceSet = ReferenceSet::Accounts;
 
@@ -54,6 +55,63 @@ async fn values_are_read_under_the_erps_keys_and_those_made_by_hand_under_their_
             ("brex:efo_x", "x", true)
         ]
     );
+}
+
+/// Project codes with the sign that stands between the segments of accounts.
+#[tokio::test(start_paused = true)]
+async fn a_hyphen_in_a_project_is_no_segment_and_one_in_an_account_only_where_the_erp_has_segments() {
+    for (set, field, attribute, keys) in [
+        (ReferenceSet::Projects, "PROJECT", "code", ["P-100", "P-200", "P-300"]),
+        (ReferenceSet::CostCentres, "COST_CENTRE", "code", ["C-1|a", "C-2", "C3"]),
+        (ReferenceSet::Accounts, "GL_ACCOUNT", "gl_code", ["A-100", "7500|00|00", "B-1|00"]),
+    ] {
+        let ids = keys.map(|key| match set {
+            ReferenceSet::Accounts => key.replace('|', "-"),
+            _ => key.to_owned(),
+        });
+        let value = |at: usize, disabled: bool| {
+            json!({"brex_id": format!("efo_{at}"), "remote_id": format!("EPIC06|{}", ids[at]), "value_id": keys[at],
+                   "value": format!("{} Hall", keys[at]), "is_disabled": disabled})
+        };
+        let all = page(&[value(0, false), value(1, false), value(2, false)]);
+        let after = page(&[value(0, false), value(1, true), value(2, true)]);
+        let (client, script) = client(
+            settings(),
+            [
+                ("brex.fields", vec![page(&[json!({"brex_id": "f", "remote_id": field})])]),
+                ("brex.field-values", vec![all.clone(), all, after]),
+                ("brex.update-values", vec![told(&json!({"items": []}))]),
+            ],
+        );
+        let entry = |key: &str, active: bool| MirrorEntry {
+            key: key.to_owned(),
+            name: "Hall".to_owned(),
+            active,
+            attributes: [(attribute.to_owned(), key.to_owned())].into(),
+        };
+        let mut wanted = keys.map(|key| entry(key, true)).to_vec();
+        let ours: Ours = keys.iter().map(|key| (fold(key), String::new())).collect();
+        let known = |wanted: &[MirrorEntry]| -> BTreeSet<String> {
+            wanted.iter().map(|entry| entry.key.clone()).chain(ours.keys().cloned()).collect()
+        };
+        let rules = MirrorRules { strangers: Strangers::Disable, ..MirrorRules::default() };
+        let present = client.read_known(set, &known(&wanted)).await.unwrap();
+        assert_eq!(compare(&wanted, &present, &ours, &rules).changes, [], "a second run writes nothing");
+        // One is closed, and one is gone from the ERP altogether.
+        wanted[1].active = false;
+        wanted.pop();
+        let present = client.read_known(set, &known(&wanted)).await.unwrap();
+        let changes = compare(&wanted, &present, &ours, &rules).changes;
+        let outcomes = client.write_set(set, &changes).await.unwrap();
+        assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()), "{outcomes:?}");
+        let sent = &script.of("brex.update-values")[0].body["items"];
+        let mut disabled: Vec<&str> =
+            sent.as_array().unwrap().iter().map(|item| item["remote_id"].as_str().unwrap()).collect();
+        disabled.sort_unstable();
+        let mut expected = [format!("EPIC06|{}", ids[1]), format!("EPIC06|{}", ids[2])];
+        expected.sort_unstable();
+        assert_eq!(disabled, expected);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,6 +188,7 @@ async fn what_is_not_seen_by_reading_back_is_not_done() {
     assert_eq!(results(&outcomes), [("7500", false), ("7600", false)]);
     assert!(outcomes[0].result.as_ref().unwrap_err().contains("disabled"));
     assert!(outcomes[1].result.as_ref().unwrap_err().contains("not there"));
+    assert!(outcomes.iter().all(|outcome| !outcome.refused), "they may still show up");
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,6 +228,7 @@ async fn one_value_that_is_refused_is_found_by_halving_and_the_others_are_made()
     let outcomes = client.write_set(ACCOUNTS, &changes).await.unwrap();
     assert_eq!(results(&outcomes), [("1", true), ("2", true), ("3", false), ("4", true)]);
     assert!(outcomes[2].result.as_ref().unwrap_err().contains("value is invalid"));
+    assert!(outcomes[2].refused);
     assert_eq!(script.of("brex.create-values").len(), 5);
 }
 

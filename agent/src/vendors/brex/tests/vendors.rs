@@ -76,6 +76,20 @@ async fn a_name_that_is_taken_and_a_lost_answer_end_with_the_vendor_that_is_ther
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_without_a_list_is_no_empty_list() {
+    let some = page_then(&[vendor("vendor_1", "Acme")], "next");
+    for lists in [vec![ok("{}")], vec![told(&json!({"items": null}))], vec![some, ok("{}")]] {
+        let (client, script) = client(
+            Settings::default(),
+            [("brex.vendors", lists), ("brex.create-vendor", vec![told(&vendor("vendor_9", "Bolts"))])],
+        );
+        let failure = client.write_set(VENDORS, &[add("BOLTS", "Bolts")]).await.unwrap_err();
+        assert_eq!(failure.class, FailureClass::Unavailable, "{failure}");
+        assert_eq!(script.of("brex.create-vendor").len(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_could_be_two_is_left_to_a_person() {
     let twins = page(&[vendor("vendor_1", "Acme"), vendor("vendor_2", "ACME.")]);
     let (client, script) = client(Settings::default(), [("brex.vendors", vec![twins])]);

@@ -9,6 +9,10 @@ use serde_json::{Map, Value, json};
 use spend::mirror::{MirrorChange, MirrorEntry, fold};
 use std::collections::BTreeMap;
 
+/// Why a known member without a role is not written.
+const ROLE_NOT_TOLD: &str = "the workspace does not tell the role of this member, and a row without it would make a user \
+                             of an administrator";
+
 /// Members by folded address, by policy id.
 pub(super) type Members = BTreeMap<String, BTreeMap<String, Member>>;
 
@@ -79,53 +83,84 @@ pub(super) fn rows(
                 "the ERP names no approver; name one there, or set settings.reference.employees.default_approver",
             )?;
             may_use(number, &email, members, all)?;
-            let row = |policy: &String| row(policy, &email, number, approver, &entry.name, known(policy));
-            Ok(policies.iter().map(row).collect())
+            let row = |policy: &String| {
+                let known = known(policy);
+                if known.is_some_and(|member| member.role.get().is_none()) {
+                    return Err(ROLE_NOT_TOLD.to_owned());
+                }
+                Ok(row(policy, &email, number, approver, &entry.name, known))
+            };
+            policies.iter().map(row).collect()
         }
-        None => {
-            let renamed = all.iter().any(|other| {
-                let number = other.target().and_then(|entry| entry.attribute("employee_number"));
-                let own = policies.iter().filter_map(|policy| known(policy)?.employee_id.get()).next();
-                number.is_some() && number == own && fold(other.key()) != email
-            });
-            if renamed {
-                // The row of the new address renames the login; ending the old one would end the new one with it.
-                return Ok(Vec::new());
-            }
-            policies
-                .iter()
-                .filter_map(|policy| Some((policy, known(policy)?)))
-                .map(|(policy, member)| {
-                    let number = member.employee_id.get().ok_or(
-                    "the workspace knows no employee number of this member; remove the member in Expensify",
-                )?;
-                    let approver =
-                        member.submits_to.get().or(settings.default_approver.as_deref()).unwrap_or(&email);
-                    let mut row = row(policy, &email, number, approver, "", Some(member));
-                    row.terminates = true;
-                    row.json["isTerminated"] = json!(true);
-                    Ok(row)
-                })
-                .collect()
-        }
+        None => leaving(&email, policies, &known, members, all, settings),
+    }
+}
+
+/// The rows that end a membership.
+fn leaving<'a>(
+    email: &str,
+    policies: &[String],
+    known: &impl Fn(&str) -> Option<&'a Member>,
+    members: &Members,
+    all: &[MirrorChange],
+    settings: &EmployeeSettings,
+) -> Result<Vec<Row>, String> {
+    let there = || policies.iter().filter_map(|policy| Some((policy, known(policy)?)));
+    let numbers = || there().filter_map(|(_, member)| member.employee_id.get()).map(str::trim);
+    let renamed = all.iter().any(|other| {
+        let number = other.target().and_then(|entry| entry.attribute("employee_number"));
+        number.is_some() && number == numbers().next() && fold(other.key()) != email
+    });
+    if renamed {
+        // The row of the new address renames the login; ending the old one would end the new one with it.
+        return Ok(Vec::new());
+    }
+    numbers().try_for_each(|number| may_end(number, email, members, all))?;
+    let row = |(policy, member): (&String, &Member)| {
+        let number = member
+            .employee_id
+            .get()
+            .ok_or("the workspace knows no employee number of this member; remove the member in Expensify")?;
+        let approver = member.submits_to.get().or(settings.default_approver.as_deref()).unwrap_or(email);
+        let mut row = row(policy, email, number, approver, "", Some(member));
+        row.terminates = true;
+        row.json["isTerminated"] = json!(true);
+        Ok(row)
+    };
+    there().map(row).collect()
+}
+
+/// A number is a person: whoever else has it and stays would be ended too.
+fn may_end(number: &str, email: &str, members: &Members, all: &[MirrorChange]) -> Result<(), String> {
+    match holders(number, email, members).find(|other| !goes(other, all)) {
+        None => Ok(()),
+        Some(other) => Err(format!(
+            "employee number {number} is also that of `{other}` in Expensify, whose membership would end with this one; \
+             correct one of the numbers there"
+        )),
     }
 }
 
 /// A number that another address has there may be used only where that address goes in the same step.
 fn may_use(number: &str, email: &str, members: &Members, all: &[MirrorChange]) -> Result<(), String> {
-    let holders = members.values().flatten().filter(|(other, member)| {
-        member.employee_id.get().is_some_and(|own| own.trim() == number) && *other != email
-    });
-    for (other, _) in holders {
-        let goes = all.iter().any(|change| change.target().is_none() && fold(change.key()) == *other);
-        if !goes {
-            return Err(format!(
-                "employee number {number} belongs to `{other}` in Expensify, whose login would be renamed; correct the \
-                 number there or in the ERP"
-            ));
-        }
+    match holders(number, email, members).find(|other| !goes(other, all)) {
+        None => Ok(()),
+        Some(other) => Err(format!(
+            "employee number {number} belongs to `{other}` in Expensify, whose login would be renamed; correct the \
+             number there or in the ERP"
+        )),
     }
-    Ok(())
+}
+
+/// Other addresses that have a number in any of the workspaces.
+fn holders<'a>(number: &'a str, email: &'a str, members: &'a Members) -> impl Iterator<Item = &'a String> {
+    let has = move |member: &Member| member.employee_id.get().is_some_and(|own| own.trim() == number);
+    let others = members.values().flatten().filter(move |(other, member)| *other != email && has(member));
+    others.map(|(other, _)| other)
+}
+
+fn goes(email: &str, all: &[MirrorChange]) -> bool {
+    all.iter().any(|change| change.target().is_none() && fold(change.key()) == email)
 }
 
 fn row(policy: &str, email: &str, number: &str, approver: &str, name: &str, known: Option<&Member>) -> Row {
@@ -136,7 +171,9 @@ fn row(policy: &str, email: &str, number: &str, approver: &str, name: &str, know
     put("employeeID", number);
     put("policyID", policy);
     // What the workspace knows of a member is sent along: a row that leaves it out may blank it.
-    put("role", known.and_then(|member| member.role.get()).unwrap_or("user"));
+    if let Some(role) = known.map_or(Some("user"), |member| member.role.get()) {
+        put("role", role);
+    }
     if let Some(own) = known.and_then(|member| member.custom_field2.get()) {
         put("customField2", own);
     }

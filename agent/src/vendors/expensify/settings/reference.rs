@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where reference flows write to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReferenceSettings {
     /// Employees become members.
@@ -17,6 +17,22 @@ pub struct ReferenceSettings {
     pub cost_centres: TagSettings,
     /// Projects become tags.
     pub projects: TagSettings,
+    /// Most of the tags, categories or members of a workspace, in percent and rounded up to a whole one, that may be
+    /// missing since they were last read, before writing there is refused: an answer that leaves some out looks like one
+    /// after people have taken them out. After a person did so, say 100 here for one run. Default: 10.
+    pub max_shrink_percent: u8,
+}
+
+impl Default for ReferenceSettings {
+    fn default() -> Self {
+        Self {
+            employees: EmployeeSettings::default(),
+            accounts: CategorySettings::default(),
+            cost_centres: TagSettings::default(),
+            projects: TagSettings::default(),
+            max_shrink_percent: 10,
+        }
+    }
 }
 
 /// How employees become members of workspaces.
@@ -103,6 +119,9 @@ impl EmployeeSettings {
 impl ReferenceSettings {
     /// Every fault, each beginning with the path of the setting.
     pub(super) fn check(&self, faults: &mut Vec<String>) {
+        if self.max_shrink_percent > 100 {
+            faults.push("settings.reference.max_shrink_percent: 0 to 100 are possible".to_owned());
+        }
         let mut ids = |path: &str, policies: &[String]| {
             for (index, id) in policies.iter().enumerate().filter(|(_, id)| !is_id(id)) {
                 faults.push(format!(

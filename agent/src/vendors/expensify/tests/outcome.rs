@@ -42,7 +42,7 @@ fn the_code_in_the_body_wins_and_texts_tell_faults_from_refusals() {
         (500, coded("200", "OK"), "envelope"),
         (200, coded("200.0", "OK"), "envelope"),
         (200, coded("\"200\"", "OK"), "envelope"),
-        (200, coded("207", "partial"), "envelope"),
+        (200, coded("207", "partial"), "unavailable"),
         (200, coded("410", "Required parameter 'policyIDList' is missing"), "rejected"),
         (200, coded("500", "Required parameter 'policyName' is missing"), "rejected"),
         (200, coded("500", "Not authorized to authenticate as user user@example.test"), "rejected"),

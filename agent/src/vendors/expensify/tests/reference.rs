@@ -51,6 +51,45 @@ async fn an_update_that_would_remove_somebody_else_is_never_followed_by_the_real
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dry_run_that_is_not_understood_is_never_followed_by_the_real_one() {
+    let strangers = [
+        r#"{"diffToRemove":["ann@example.test"]}"#,
+        r#"{"diffToRemove":{"0":{"0":"ann@example.test"}}}"#,
+        r#"{"diffToRemove":[{"email":"ann@example.test"}]}"#,
+        r#"{"diffToRemove":{"ann@example.test":true}}"#,
+        r#"{"diffToRemove":"ann@example.test"}"#,
+        r#"{"diffToRemove":1}"#,
+        r#"{"toRemove":{"0123456789ABCDEF":["ann@example.test"]}}"#,
+        r#"["ann@example.test"]"#,
+        "true",
+    ];
+    for diff in strangers {
+        let dry = format!("{{\"responseCode\":200,\"dry-run\":true,\"diff\":{diff}}}");
+        let (target, script) =
+            client(settings(), [section("employees", "[]"), ok(dry), section("employees", "[]")]);
+        let new = [person("new@example.test", "E2")];
+        let outcomes = target.write_set(ReferenceSet::Employees, &new).await.unwrap();
+        assert!(outcomes[0].result.is_err(), "{diff}");
+        assert_eq!(script.operations(), ["policy", "employees-dry-run", "policy"], "{diff}");
+    }
+    let nobody =
+        ["[]", "{}", "null", r#"{"diffToRemove":[]}"#, r#"{"diffToRemove":{"0123456789ABCDEF":[]}}"#];
+    let after = r#"[{"email":"new@example.test","submitsTo":"boss@example.test","employeeID":"E2"}]"#;
+    for diff in nobody {
+        let told = format!("{{\"responseCode\":200,\"diff\":{diff}}}");
+        let answers = [section("employees", "[]"), ok(&told), ok(&told), section("employees", after)];
+        let (target, script) = client(settings(), answers);
+        let new = [person("new@example.test", "E2")];
+        assert_eq!(
+            target.write_set(ReferenceSet::Employees, &new).await.unwrap()[0].result,
+            Ok(()),
+            "{diff}"
+        );
+        assert_eq!(script.unused(), 0, "{diff}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn empty_lists_where_objects_are_documented_mean_nothing() {
     let told = r#"{"responseCode":"200","dry-run":true,"diff":[],"skippedEmployees":[],"securityGroupEmployeesMap":[]}"#;
     let after = r#"[{"email":"New@Example.test","submitsTo":"Boss@example.test","employeeID":7}]"#;
@@ -121,6 +160,7 @@ async fn one_category_that_is_refused_is_found_and_the_others_go_on() {
     let results: Vec<bool> = outcomes.iter().map(|outcome| outcome.result.is_ok()).collect();
     assert_eq!(results, [true, true, false], "{outcomes:#?}");
     assert!(outcomes[2].result.as_ref().unwrap_err().contains("'categories' object malformed"));
+    assert!(outcomes[2].refused);
     assert_eq!(script.unused(), 0);
     assert_eq!(script.sent()[3].job["categories"]["action"], "merge");
 }
@@ -135,6 +175,7 @@ async fn a_lost_answer_is_settled_by_reading_back() {
         let change = [add("6100", "Travel", &[("gl_code", "6100")])];
         let outcomes = target.write_set(ReferenceSet::Accounts, &change).await.unwrap();
         assert_eq!(outcomes[0].result.is_ok(), made);
+        assert!(!outcomes[0].refused, "it may still show up");
     }
 }
 
