@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::errand::{Errand, refused};
 use super::run::{self, Reports};
-use super::{Exit, Format, Global, Usage, mirror, output, preview};
+use super::{Exit, Format, Global, Usage, output, preview};
 use crate::flows::preview::Preview;
 use crate::flows::reference_flow::MirrorPreview;
 use crate::flows::replay::Decision;
@@ -207,9 +207,9 @@ fn show_preview(
         Obeyed::PreviewedReference { preview } => {
             match global.output {
                 Format::Json => output::json(&preview)?,
-                Format::Text => mirror::print(&id, &preview, all),
+                Format::Text => preview::reference::print(&id, &preview, all),
             }
-            Ok(mirror::verdict(&preview))
+            Ok(preview::reference::verdict(&preview))
         }
         other => refused(other),
     }

@@ -10,12 +10,11 @@ pub mod configuration;
 pub mod connections;
 pub mod context;
 pub mod doctor;
-pub mod documents;
 pub mod errand;
 pub mod explain;
 pub mod flows;
+pub mod manual;
 pub mod merchants;
-pub mod mirror;
 pub mod output;
 pub mod preview;
 pub mod proof;
@@ -148,13 +147,13 @@ pub enum Verb {
     #[command(after_help = proof::AFTER_HELP)]
     Proof(proof::ProofArgs),
     /// Print the completion script of a shell.
-    #[command(after_help = documents::COMPLETIONS_HELP)]
+    #[command(after_help = manual::COMPLETIONS_HELP)]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page, or write the pages of all verbs.
-    #[command(after_help = documents::MAN_HELP)]
+    #[command(after_help = manual::MAN_HELP)]
     Man {
         /// Write one page for each verb into this folder instead.
         #[arg(long, value_name = "DIR")]
@@ -187,8 +186,8 @@ fn dispatch(global: &Global, verb: Verb) -> anyhow::Result<Exit> {
         Verb::Proof(args) => proof::run(global, &args),
         Verb::Secrets(verb) => secrets::run(global, &verb),
         Verb::Config(verb) => configuration::run(global, &verb),
-        Verb::Completions { shell } => documents::completions(shell),
-        Verb::Man { dir } => documents::man(dir.as_deref()),
+        Verb::Completions { shell } => manual::completions(shell),
+        Verb::Man { dir } => manual::man(dir.as_deref()),
         Verb::Version => version::run(global),
     }
 }
