@@ -6,7 +6,7 @@
 //! before a crash, and taken out of the ERP right after it, would stay in the spend system for ever.
 
 use super::replay::Decision;
-use super::spend_flow::{RunError, is_connection_wide};
+use super::spend_flow::{RunError, is_connection_wide, keeps_from_beginning};
 use crate::clock::Clock;
 use crate::store::{
     AuditDraft, AuditKind, Batch, MirrorCounts, RunRecord, RunReport, StateTable, Store, StoreError,
@@ -232,6 +232,7 @@ impl ReferenceFlow {
         let preview = match self.look(&session.memory.ours).await {
             Ok(preview) => preview,
             Err(failure) => {
+                session.report.could_not_begin = keeps_from_beginning(&failure);
                 session.failed(&failure);
                 return Ok(None);
             }
