@@ -12,6 +12,7 @@ pub mod context;
 pub mod doctor;
 pub mod errand;
 pub mod explain;
+pub mod files;
 pub mod flows;
 pub mod manual;
 pub mod merchants;
@@ -25,6 +26,7 @@ pub mod status;
 pub mod version;
 pub mod webhooks;
 
+use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,6 +70,11 @@ pub enum Format {
     Text,
     /// For programs: one JSON document.
     Json,
+}
+
+/// Reads the most entries of a list that are wanted: a list of none would look like one where nothing matches.
+fn at_least_one() -> impl TypedValueParser<Value = usize> {
+    RangedU64ValueParser::<usize>::new().range(1..)
 }
 
 /// Purser agent: books approved spend into the ERP exactly once, from inside your network.
