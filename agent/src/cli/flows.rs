@@ -257,9 +257,11 @@ impl Agreed {
             return Ok(Self { hash: text.to_ascii_lowercase(), preview: None });
         }
         let read = std::fs::read(Path::new(text)).with_context(|| {
-            format!("`{text}` is neither a plan hash (16 hexadecimal digits) nor a file that can be read")
+            Usage(format!(
+                "`{text}` is neither a plan hash (16 hexadecimal digits) nor a file that can be read"
+            ))
         })?;
-        let not_ours = || format!("{text} is not what `purser flows preview --output json` writes");
+        let not_ours = || Usage(format!("{text} is not what `purser flows preview --output json` writes"));
         if let Ok(mirror) = serde_json::from_slice::<MirrorPreview>(&read) {
             return Ok(Self { hash: mirror.plan_hash, preview: None });
         }
