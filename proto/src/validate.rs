@@ -213,6 +213,15 @@ pub fn validate(config: &Config, known_kinds: &[&str]) -> Result<ValidConfig, Ve
     }
 }
 
+/// What a name looks like, in words.
+pub const NAME_RULE: &str = "1 to 40 lower-case letters, digits and `-`, not beginning with `-`";
+
+/// Whether a connection, flow or secret may be called so: see [`NAME_RULE`].
+pub fn is_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=40).contains(&text.len()) && text.chars().all(plain) && !text.starts_with('-')
+}
+
 /// Collects findings.
 #[derive(Default)]
 struct Check {
@@ -245,14 +254,12 @@ impl Check {
         }
     }
 
-    /// A name: lower-case letters, digits and `-`, at most 40.
     fn name(&mut self, path: String, name: &str) {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if name.is_empty() || name.len() > 40 || !name.chars().all(plain) || name.starts_with('-') {
+        if !is_name(name) {
             self.refuse(
                 path,
                 format!("`{}` is not a well-formed name", shorten(name)),
-                "write 1 to 40 lower-case letters, digits and `-`, not beginning with `-`",
+                format!("write {NAME_RULE}"),
             );
         }
     }

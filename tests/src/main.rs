@@ -154,7 +154,8 @@ fn failed(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// `cargo demo -- --reports 500` arrives as `sandbox demo -- --reports 500`, because the alias ends with its own `--`.
+/// `cargo demo -- --reports 500` arrives as `sandbox demo -- --reports 500`, because cargo hands everything behind the
+/// alias over, its `--` too.
 fn without_separator(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = arguments.collect();
     if arguments.get(1).is_some_and(|verb| verb == "demo")

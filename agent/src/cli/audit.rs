@@ -3,7 +3,8 @@
 mod words;
 
 use super::context::Context;
-use super::{Exit, Format, Global, Usage, output};
+use super::files::NewFile;
+use super::{Exit, Format, Global, at_least_one, output};
 use crate::store::{AuditEntry, AuditKind, AuditReader};
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone, Utc};
@@ -16,17 +17,28 @@ use std::path::{Path, PathBuf};
 /// Entries read at once while going backwards.
 const CHUNK: u64 = 256;
 
-/// What can be done with the audit trail.
-#[derive(Clone, Debug, clap::Subcommand)]
-pub enum AuditVerb {
-    /// Show entries, newest last.
-    #[command(after_help = "\
-Kinds: transition, call, decision, run, security, configuration, secret, agent.
+fn show_help() -> String {
+    format!(
+        "\
+Kinds: {}.
 
 Examples:
   purser audit show --kind decision --since 2026-01-01
   purser audit show --posting 8c1f03a2d5e94b7c8c1f03a2d5e94b7c
-  purser audit show --kind call --limit 5 --output json")]
+  purser audit show --kind call --limit 5 --output json",
+        kinds()
+    )
+}
+
+fn kinds() -> String {
+    AuditKind::ALL.map(AuditKind::as_str).join(", ")
+}
+
+/// What can be done with the audit trail.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum AuditVerb {
+    /// Show entries, newest last.
+    #[command(after_help = show_help())]
     Show(ShowArgs),
     /// Walk the whole chain of hashes: no entry was changed, dropped, moved or cut off.
     #[command(
@@ -64,15 +76,13 @@ pub struct ShowArgs {
     #[arg(long, value_name = "WHEN", value_parser = since)]
     pub since: Option<Timestamp>,
     /// Most entries that are shown.
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = at_least_one())]
     pub limit: usize,
 }
 
 fn kind(text: &str) -> Result<AuditKind, String> {
-    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| {
-        "write one of transition, call, decision, run, security, configuration, secret, webhook, agent"
-            .to_owned()
-    })
+    let found = AuditKind::ALL.into_iter().find(|kind| kind.as_str() == text);
+    found.ok_or_else(|| format!("write one of {}", kinds()))
 }
 
 fn since(text: &str) -> Result<Timestamp, String> {
@@ -200,15 +210,9 @@ fn export(global: &Global, context: &Context, file: &Path, content: bool) -> Res
         write_lines(&store.audit(), content, &mut output::Stdout)?;
         return Ok(Exit::Done);
     }
-    let made = crate::service::private_files::create_private_file(file);
-    let mut to = BufWriter::new(made.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            anyhow::Error::from(Usage(format!("{} exists already; name another file", file.display())))
-        }
-        _ => anyhow::Error::from(error).context(format!("cannot write {}", file.display())),
-    })?);
+    let mut to = BufWriter::new(NewFile::create(file)?);
     let written = write_lines(&store.audit(), content, &mut to)?;
-    to.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+    to.into_inner().map_err(std::io::IntoInnerError::into_error)?.finish()?;
     match global.output {
         Format::Json => {
             output::json(&serde_json::json!({ "file": file, "entries": written, "content": content }))?

@@ -63,7 +63,7 @@ fn validate(global: &Global, file: Option<PathBuf>) -> Result<Exit> {
             (context.config_file().to_owned(), context.config()?)
         }
     };
-    let (connections, flows) = (valid.connections.len(), valid.flows.len());
+    let (connections, flows) = (valid.connections.len(), valid.flow_ids().count());
     match global.output {
         Format::Json => output::json(&serde_json::json!({
             "valid": true, "file": path, "connections": connections, "flows": flows, "findings": [],

@@ -75,14 +75,33 @@ fn list(global: &Global) -> Result<Exit> {
 fn print(rows: &[Row]) {
     let mut table = output::table(&["connection", "vendor", "url", "secret", "state"]);
     for row in rows {
-        let missing = if row.secret_present == Some(true) { "" } else { " (not set)" };
         table.add_row([
             output::cell(&row.id),
             output::cell(row.vendor),
             output::cell(&row.url),
-            output::cell(format!("{}{missing}", row.secret)),
+            output::cell(format!("{}{}", row.secret, presence(row.secret_present))),
             output::cell(row.actor.as_ref().map_or("agent not running", |actor| actor.state.name())),
         ]);
     }
     output::show(&table);
+}
+
+/// Beside the name of a secret.
+fn presence(present: Option<bool>) -> &'static str {
+    match present {
+        Some(true) => "",
+        Some(false) => " (not set)",
+        // The store cannot be read: `purser doctor` says why.
+        None => " (unknown)",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_cannot_be_looked_for_is_not_called_missing() {
+        assert_eq!([Some(true), Some(false), None].map(presence), ["", " (not set)", " (unknown)"]);
+    }
 }

@@ -67,6 +67,12 @@ impl Context {
         &self.config
     }
 
+    /// Whether nobody has begun anything here: nothing is stored, and no configuration was written or named.
+    pub fn is_untouched(&self) -> bool {
+        let own = self.home.config_file();
+        self.config == own && !own.exists() && !dir_of(self.home()).exists()
+    }
+
     /// The valid configuration.
     ///
     /// # Errors
@@ -108,8 +114,14 @@ impl Context {
     /// # Errors
     /// When there is none of that name, with the nearest one.
     pub fn flow<'a>(&self, config: &'a ValidConfig, name: &str) -> Result<&'a ValidFlow> {
-        let names = config.flows.iter().map(|flow| flow.id.as_str());
-        config.flow(&FlowId::new(name)).ok_or_else(|| self.unknown("flow", name, names))
+        let (id, names) = (FlowId::new(name), config.flows.iter().map(|flow| flow.id.as_str()));
+        config.flow(&id).ok_or_else(|| match config.reference(&id) {
+            Some(_) => Usage(format!(
+                "`{name}` is a reference flow: it books nothing and has no proof, records or merchants"
+            ))
+            .into(),
+            None => self.unknown("flow", name, names),
+        })
     }
 
     /// One connection of the configuration.

@@ -27,8 +27,12 @@ pub fn page(code: FindingCode) -> Page {
 /// # Errors
 /// A code that is not known, with the nearest one.
 pub fn run(global: &Global, code: Option<&str>) -> Result<Exit> {
-    let Some(text) = code else { return list(global) };
-    let found = FindingCode::ALL.iter().find(|code| code.as_str() == text.trim().to_lowercase());
+    let text = code.unwrap_or_default().trim().to_lowercase();
+    let text = text.as_str();
+    if text.is_empty() {
+        return list(global);
+    }
+    let found = FindingCode::ALL.iter().find(|code| code.as_str() == text);
     let Some(code) = found else {
         let all = || FindingCode::ALL.iter().map(|code| code.as_str());
         let alike: Vec<&str> = nearest(text, all())

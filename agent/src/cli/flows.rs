@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::errand::{Errand, refused};
 use super::run::{self, Reports};
-use super::{Exit, Format, Global, Usage, mirror, output, preview};
+use super::{Exit, Format, Global, Usage, output, preview};
 use crate::flows::preview::Preview;
 use crate::flows::reference_flow::MirrorPreview;
 use crate::flows::replay::Decision;
@@ -207,9 +207,9 @@ fn show_preview(
         Obeyed::PreviewedReference { preview } => {
             match global.output {
                 Format::Json => output::json(&preview)?,
-                Format::Text => mirror::print(&id, &preview, all),
+                Format::Text => preview::reference::print(&id, &preview, all),
             }
-            Ok(mirror::verdict(&preview))
+            Ok(preview::reference::verdict(&preview))
         }
         other => refused(other),
     }
@@ -257,9 +257,11 @@ impl Agreed {
             return Ok(Self { hash: text.to_ascii_lowercase(), preview: None });
         }
         let read = std::fs::read(Path::new(text)).with_context(|| {
-            format!("`{text}` is neither a plan hash (16 hexadecimal digits) nor a file that can be read")
+            Usage(format!(
+                "`{text}` is neither a plan hash (16 hexadecimal digits) nor a file that can be read"
+            ))
         })?;
-        let not_ours = || format!("{text} is not what `purser flows preview --output json` writes");
+        let not_ours = || Usage(format!("{text} is not what `purser flows preview --output json` writes"));
         if let Ok(mirror) = serde_json::from_slice::<MirrorPreview>(&read) {
             return Ok(Self { hash: mirror.plan_hash, preview: None });
         }

@@ -10,12 +10,12 @@ pub mod configuration;
 pub mod connections;
 pub mod context;
 pub mod doctor;
-pub mod documents;
 pub mod errand;
 pub mod explain;
+pub mod files;
 pub mod flows;
+pub mod manual;
 pub mod merchants;
-pub mod mirror;
 pub mod output;
 pub mod preview;
 pub mod proof;
@@ -26,6 +26,7 @@ pub mod status;
 pub mod version;
 pub mod webhooks;
 
+use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,6 +70,11 @@ pub enum Format {
     Text,
     /// For programs: one JSON document.
     Json,
+}
+
+/// Reads the most entries of a list that are wanted: a list of none would look like one where nothing matches.
+fn at_least_one() -> impl TypedValueParser<Value = usize> {
+    RangedU64ValueParser::<usize>::new().range(1..)
 }
 
 /// Purser agent: books approved spend into the ERP exactly once, from inside your network.
@@ -148,13 +154,13 @@ pub enum Verb {
     #[command(after_help = proof::AFTER_HELP)]
     Proof(proof::ProofArgs),
     /// Print the completion script of a shell.
-    #[command(after_help = documents::COMPLETIONS_HELP)]
+    #[command(after_help = manual::COMPLETIONS_HELP)]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
     },
     /// Print the manual page, or write the pages of all verbs.
-    #[command(after_help = documents::MAN_HELP)]
+    #[command(after_help = manual::MAN_HELP)]
     Man {
         /// Write one page for each verb into this folder instead.
         #[arg(long, value_name = "DIR")]
@@ -187,8 +193,8 @@ fn dispatch(global: &Global, verb: Verb) -> anyhow::Result<Exit> {
         Verb::Proof(args) => proof::run(global, &args),
         Verb::Secrets(verb) => secrets::run(global, &verb),
         Verb::Config(verb) => configuration::run(global, &verb),
-        Verb::Completions { shell } => documents::completions(shell),
-        Verb::Man { dir } => documents::man(dir.as_deref()),
+        Verb::Completions { shell } => manual::completions(shell),
+        Verb::Man { dir } => manual::man(dir.as_deref()),
         Verb::Version => version::run(global),
     }
 }

@@ -151,6 +151,11 @@ pub fn reports(global: &Global, reports: &Reports) -> Result<()> {
 
 /// Prints what one run came to, for people.
 pub fn report_lines(flow: &FlowId, report: &RunReport) {
+    if report.could_not_begin {
+        line(format!("{flow}: the run could not begin"));
+        report.errors.iter().for_each(|error| line(format!("  trouble: {error}")));
+        return;
+    }
     if let Some(counts) = &report.mirrored {
         line(format!("{flow}: {}", mirrored(counts)));
         report.errors.iter().for_each(|error| line(format!("  trouble: {error}")));

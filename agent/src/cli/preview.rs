@@ -1,5 +1,7 @@
 //! How a preview is shown: line by line with totals, and as the difference of two previews.
 
+pub mod reference;
+
 use super::{Exit, output};
 use crate::flows::preview::{Preview, PreviewLine, Would};
 use serde::Serialize;

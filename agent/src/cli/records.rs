@@ -5,7 +5,7 @@ mod show;
 
 use super::context::Context;
 use super::errand::{Errand, refused};
-use super::{Exit, Format, Global, Usage, output};
+use super::{Exit, Format, Global, Usage, at_least_one, output};
 use crate::flows::replay::Decided;
 use crate::runtime::commands::{Obeyed, Order};
 use crate::store::{PostingFilter, PostingSummary, Store};
@@ -56,7 +56,7 @@ The next run of the flow books what was planned. Exit code 4: something still wa
     #[command(after_help = "\
 Examples:
   purser records show accr_01a                    the nearest vendors, with their likeness in thousandths
-  purser records choose accr_01a GRAINGER --note 'branch of Chicago'
+  purser records choose accr_01a ACME --note 'branch of Chicago'
 
 What is remembered: purser merchants list. Exit code 4: the record still waits.")]
     Choose {
@@ -105,7 +105,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "DAY")]
     pub to: Option<Date>,
     /// Most records that are listed.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least_one())]
     pub limit: usize,
 }
 
@@ -183,7 +183,7 @@ fn list(global: &Global, context: &Context, args: &ListArgs) -> Result<Exit> {
     records.truncate(args.limit);
     match global.output {
         Format::Json => output::json(&serde_json::json!({ "records": records, "more": more }))?,
-        Format::Text if records.is_empty() => output::line("no such record"),
+        Format::Text if records.is_empty() => output::line("no record matches"),
         Format::Text => print_list(&records, more, args.limit),
     }
     Ok(Exit::Done)
@@ -330,7 +330,8 @@ fn decide(
     }
     match global.output {
         Format::Json => output::json(&serde_json::json!({ "decided": outcomes }))?,
-        Format::Text if outcomes.is_empty() => output::line("no such record"),
+        // Records that are named are found or refused; all that are held can be none.
+        Format::Text if outcomes.is_empty() => output::line("nothing is held"),
         Format::Text => outcomes
             .iter()
             .for_each(|one| output::line(format!("{}: {}", one.record, words_of(&one.decided)))),

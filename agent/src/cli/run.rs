@@ -126,7 +126,8 @@ async fn once(
 
 /// What a process that ran flows ends with.
 pub fn verdict(reports: &Reports) -> Exit {
-    if reports.values().any(Result::is_err) {
+    let failed = |ran: &Result<RunReport, String>| ran.as_ref().map_or(true, |report| report.could_not_begin);
+    if reports.values().any(failed) {
         return Exit::Failed;
     }
     let quiet = |report: &RunReport| report.is_clean() && report.held == 0 && report.in_doubt == 0;
@@ -206,5 +207,25 @@ async fn obey(agent: Rc<Agent>, scheduler: SchedulerHandle, taken: Taken) {
     }
     if let Err(error) = taken.answer(agent.home(), &obeyed) {
         tracing::warn!(%error, "an order cannot be answered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_could_not_begin_is_a_failure_and_one_with_trouble_wants_attention() {
+        let idle =
+            RunReport { could_not_begin: true, errors: vec!["no secret".to_owned()], ..RunReport::default() };
+        let troubled = RunReport { could_not_begin: false, ..idle.clone() };
+        let ran = |report: &RunReport| verdict(&Reports::from([(FlowId::new("a"), Ok(report.clone()))]));
+        assert_eq!(ran(&RunReport::default()), Exit::Done);
+        assert_eq!(ran(&troubled), Exit::Attention);
+        assert_eq!(ran(&idle), Exit::Failed);
+        // With --settle it counts what the runs came to together.
+        let mut sum = idle.clone();
+        sum.add(troubled);
+        assert_eq!(ran(&sum), Exit::Attention);
     }
 }

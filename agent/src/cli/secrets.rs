@@ -14,7 +14,7 @@ use crate::store::{SecretInfo, StoredSecret};
 use crate::vendors::registry;
 use anyhow::Result;
 use purser_proto::suggest::nearest;
-use purser_proto::validate::ValidConfig;
+use purser_proto::validate::{NAME_RULE, ValidConfig, is_name};
 use std::io::{IsTerminal, Write};
 
 /// The kind of a secret for a proxy.
@@ -133,16 +133,10 @@ fn set(global: &Global, context: &Context, args: &SetArgs) -> Result<Exit> {
 }
 
 fn well_formed(name: &str) -> Result<()> {
-    let fits = !name.is_empty()
-        && name.len() <= 40
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.'));
-    if fits {
+    if is_name(name) {
         return Ok(());
     }
-    Err(Usage(format!("`{name}` is not a name for a secret: lower-case letters, digits and `-`, at most 40"))
-        .into())
+    Err(Usage(format!("`{name}` is not a name for a secret: it has {NAME_RULE}")).into())
 }
 
 fn known_fields(kind: &str) -> Result<&'static [&'static str]> {

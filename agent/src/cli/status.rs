@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::{Exit, Format, Global, output};
+use crate::config::ConfigError;
 use crate::flows::reference_flow;
 use crate::runtime::agent::Pause;
 use crate::runtime::status::{self, AgentStatus};
@@ -10,6 +11,8 @@ use crate::store::{AuditHead, RunRecord, StateTable, Store, StoreError, StoreSta
 use crate::vendors::idle::Idle;
 use crate::vendors::{StoreNotes, Verdict, last_use, registry};
 use anyhow::Result;
+use purser_proto::finding::ConfigFinding;
+use purser_proto::validate::ValidConfig;
 use serde::Serialize;
 use spend::Timestamp;
 use spend::ids::{ConnectionId, FlowId};
@@ -21,8 +24,8 @@ Examples:
   purser status
   purser status --output json | jq .flows
 
-Exit code 4: a part has failed, a credential is refused or about to die unused, the agent is stuck, or postings wait
-for a person.";
+Exit code 4: the configuration cannot be used, a part has failed, the agent is stuck, a credential
+is refused or about to die unused, or postings wait for a person.";
 
 /// How the process stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -36,18 +39,40 @@ enum Process {
 
 /// All that is shown.
 #[derive(Debug, Serialize)]
-struct Overview {
+pub(super) struct Overview {
     process: Process,
     home: String,
     version: &'static str,
     /// What it says of itself; of a stopped one, what it said last.
     agent: Option<AgentStatus>,
+    /// Why the configuration cannot be used: what it says of flows and credentials is missing below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration: Option<Refused>,
     flows: BTreeMap<FlowId, FlowOverview>,
     /// Credentials that die unused, by connection.
     credentials: BTreeMap<ConnectionId, Idle>,
     /// Figures of the store; `None` before the first start.
     store: Option<StoreStats>,
     audit: Option<AuditHead>,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, Serialize)]
+struct Refused {
+    error: String,
+    causes: Vec<String>,
+    findings: Vec<ConfigFinding>,
+}
+
+impl Refused {
+    fn of(error: &anyhow::Error) -> Self {
+        let findings = match error.downcast_ref::<ConfigError>() {
+            Some(ConfigError::Refused { findings, .. }) => findings.clone(),
+            Some(ConfigError::Unreadable { .. }) | None => Vec::new(),
+        };
+        let causes = error.chain().skip(1).map(ToString::to_string).collect();
+        Self { error: error.to_string(), causes, findings }
+    }
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -77,18 +102,26 @@ pub fn run(global: &Global) -> Result<Exit> {
     Ok(verdict(&overview))
 }
 
-fn overview(context: &Context) -> Result<Overview> {
+pub(super) fn overview(context: &Context) -> Result<Overview> {
     let agent = status::read(context.home());
     let process = match &agent {
         Some(agent) if status::is_current(agent, context.clock.now()) => Process::Running,
         Some(agent) if crate::service::process::alive(agent.pid) == Some(true) => Process::Silent,
         Some(_) | None => Process::Stopped,
     };
+    let (config, refused) = match context.config() {
+        Ok(config) => (Some(config), None),
+        // Where nothing was ever begun, nothing is wrong.
+        Err(_) if context.is_untouched() => (None, None),
+        Err(error) => (None, Some(Refused::of(&error))),
+    };
+    let config = config.as_ref();
     let mut whole = Overview {
         process,
         home: context.home().display().to_string(),
         version: env!("CARGO_PKG_VERSION"),
         agent,
+        configuration: refused,
         flows: BTreeMap::new(),
         credentials: BTreeMap::new(),
         store: None,
@@ -96,8 +129,8 @@ fn overview(context: &Context) -> Result<Overview> {
     };
     if crate::store::dir_of(context.home()).is_dir() {
         let store = context.look()?;
-        whole.flows = flows(context, &store, whole.agent.as_ref())?;
-        whole.credentials = credentials(context, &store);
+        whole.flows = flows(context, config, &store, whole.agent.as_ref())?;
+        whole.credentials = credentials(context, config, &store);
         whole.store = Some(store.stats());
         whole.audit = Some(store.audit().head()?);
     }
@@ -105,10 +138,13 @@ fn overview(context: &Context) -> Result<Overview> {
 }
 
 /// How credentials stand that die when they are not used.
-fn credentials(context: &Context, store: &Store) -> BTreeMap<ConnectionId, Idle> {
+fn credentials(
+    context: &Context,
+    config: Option<&ValidConfig>,
+    store: &Store,
+) -> BTreeMap<ConnectionId, Idle> {
     let today = context.clock.now().date_naive();
-    let configured = context.config().ok();
-    let connections = configured.iter().flat_map(|config| &config.connections);
+    let connections = config.into_iter().flat_map(|config| &config.connections);
     let watched = connections.filter_map(|connection| {
         let life = registry::vendor(&connection.kind)?.idle_life?;
         let last = last_use(&StoreNotes::new(store, &connection.id));
@@ -120,21 +156,21 @@ fn credentials(context: &Context, store: &Store) -> BTreeMap<ConnectionId, Idle>
 /// Flows of the configuration, and flows that only the posting log still knows.
 fn flows(
     context: &Context,
+    config: Option<&ValidConfig>,
     store: &Store,
     agent: Option<&AgentStatus>,
 ) -> Result<BTreeMap<FlowId, FlowOverview>, StoreError> {
     let counts = store.counts()?;
-    let configured = context.config().ok();
     let mut ids: BTreeSet<FlowId> = counts.keys().map(|(flow, _)| flow.clone()).collect();
-    ids.extend(configured.iter().flat_map(|config| config.flow_ids().cloned()));
+    ids.extend(config.into_iter().flat_map(|config| config.flow_ids().cloned()));
     let mut flows = BTreeMap::new();
     for id in ids {
         let pause: Option<Pause> = store.get(StateTable::Flow, &format!("{id}/pause"))?;
-        let schedule = configured.as_ref().and_then(|config| match config.reference(&id) {
+        let schedule = config.and_then(|config| match config.reference(&id) {
             Some(reference) => reference.schedule.clone(),
             None => config.flow(&id)?.schedule.clone(),
         });
-        let mirrors = configured.as_ref().is_some_and(|config| config.reference(&id).is_some());
+        let mirrors = config.is_some_and(|config| config.reference(&id).is_some());
         let said = agent.and_then(|agent| agent.flows.get(&id)?.next_run);
         let one = FlowOverview {
             counts: counts.iter().filter(|((flow, _), _)| *flow == id).map(|((_, s), n)| (*s, *n)).collect(),
@@ -149,8 +185,8 @@ fn flows(
     Ok(flows)
 }
 
-/// Whether somebody should look: an actor that was given up, a credential that is refused or about to die, or postings
-/// that wait for a person.
+/// Whether somebody should look: a configuration that cannot be used, an actor that was given up, a credential that is
+/// refused or about to die, or postings that wait for a person.
 fn verdict(overview: &Overview) -> Exit {
     let actors = overview.agent.iter().filter(|_| overview.process == Process::Running).flat_map(actors);
     let failed = actors.into_iter().any(|(_, actor)| actor.state == RunState::Failed);
@@ -158,11 +194,8 @@ fn verdict(overview: &Overview) -> Exit {
         overview.agent.iter().any(|agent| overview.process == Process::Running && !agent.alarms.is_empty());
     let held = overview.flows.values().any(|flow| flow.counts.get("held").is_some_and(|n| *n > 0));
     let idle = overview.credentials.values().any(|idle| idle.verdict == Verdict::Warn);
-    if failed || alarms || held || idle || overview.process == Process::Silent {
-        Exit::Attention
-    } else {
-        Exit::Done
-    }
+    let stuck = overview.configuration.is_some() || overview.process == Process::Silent;
+    if failed || alarms || held || idle || stuck { Exit::Attention } else { Exit::Done }
 }
 
 fn actors(agent: &AgentStatus) -> Vec<(&'static str, &ActorStatus)> {
@@ -177,9 +210,13 @@ fn print(context: &Context, overview: &Overview) {
         print_actors(agent);
         print_alarms(agent);
     }
-    if overview.flows.is_empty() {
+    if let Some(refused) = &overview.configuration {
+        print_refused(refused);
+    }
+    if overview.flows.is_empty() && overview.configuration.is_none() {
         output::line("\nno flow yet: the configuration has none and nothing was ever posted");
-    } else {
+    }
+    if !overview.flows.is_empty() {
         print_flows(overview);
     }
     for (connection, idle) in &overview.credentials {
@@ -191,6 +228,16 @@ fn print(context: &Context, overview: &Overview) {
     }
     if let Some(store) = &overview.store {
         print_store(store, overview.audit.as_ref());
+    }
+}
+
+fn print_refused(refused: &Refused) {
+    output::line(format!("\nCONFIGURATION: {}", refused.error));
+    for cause in &refused.causes {
+        output::line(format!("  because {cause}"));
+    }
+    for finding in &refused.findings {
+        output::line(format!("  {finding}"));
     }
 }
 
@@ -277,6 +324,7 @@ fn print_flows(overview: &Overview) {
 fn result(run: &RunRecord) -> String {
     let report = &run.report;
     let mut words = match &report.mirrored {
+        _ if report.could_not_begin => "could not begin".to_owned(),
         Some(counts) => output::mirrored(counts),
         None => {
             format!("{} read, {} posted, {} held", report.read, report.posted + report.adopted, report.held)

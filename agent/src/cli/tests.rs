@@ -15,6 +15,16 @@ use std::path::Path;
 
 const CANARY: &str = "CANARY-bramble";
 
+/// Beside the flow of the example.
+const REFERENCE_FLOW: &str = "\
+[[reference]]
+id = \"staff\"
+from = \"erp\"
+to = \"expensify\"
+company = \"EPIC06\"
+set = \"employees\"
+";
+
 #[test]
 fn the_definition_of_the_command_line_is_sound() {
     Cli::command().debug_assert();
@@ -70,6 +80,8 @@ fn arguments_are_understood_or_refused_with_usage() {
         &["merchants", "list", "--flow", "a"],
         &["merchants", "forget", "a", "pmch_1"],
         &["audit", "show", "--kind", "decision", "--since", "2026-01-31T08:00:00+01:00"],
+        &["audit", "show", "--kind", "reference"],
+        &["audit", "show", "--kind", "webhook"],
         &["secrets", "set", "erp", "--field", "user", "--origin", "https://erp.example.test"],
         &["completions", "powershell"],
     ];
@@ -87,6 +99,8 @@ fn arguments_are_understood_or_refused_with_usage() {
         &["records", "list", "--state", "hold"],
         &["proof", "--from", "01/02/2026"],
         &["audit", "show", "--kind", "gossip"],
+        &["audit", "show", "--limit", "0"],
+        &["records", "list", "--limit", "0"],
         &["audit", "show", "--since", "yesterday"],
         &["run", "--settle", "5"],
         &["secrets", "set", "erp", "password=x"],
@@ -101,7 +115,8 @@ fn arguments_are_understood_or_refused_with_usage() {
 fn home() -> (tempfile::TempDir, Global) {
     let folder = tempfile::tempdir().unwrap();
     let global = Global { home: Some(folder.path().to_owned()), config: None, output: Format::Json };
-    std::fs::write(folder.path().join("purser.toml"), configuration::EXAMPLE).unwrap();
+    let text = format!("{}\n{REFERENCE_FLOW}", configuration::EXAMPLE);
+    std::fs::write(folder.path().join("purser.toml"), text).unwrap();
     let store = open(folder.path());
     let mut batch = Batch::new();
     let planned = sample("R100");
@@ -198,6 +213,8 @@ fn verbs_that_read_need_no_agent_and_end_with_their_codes() {
             (&["config", "schema"], Exit::Done),
             (&["explain"], Exit::Done),
             (&["explain", "tag-missing"], Exit::Done),
+            (&["explain", " Tag-Missing "], Exit::Done),
+            (&["explain", " "], Exit::Done),
             (&["version"], Exit::Done),
         ];
         for (words, exit) in table {
@@ -233,6 +250,15 @@ fn what_is_not_there_is_wrong_usage_and_says_what_is() {
         (&["connections", "test", "expensfy"], "did you mean `expensify`?"),
         (&["secrets", "rm", "expensifi", "--yes"], "did you mean `expensify`?"),
         (&["secrets", "set", "Bad Name"], "not a name for a secret"),
+        // No configuration could name it.
+        (&["secrets", "set", "my_erp"], "not a name for a secret"),
+        (&["proof", "--flow", "staff"], "`staff` is a reference flow"),
+        (&["records", "list", "--flow", "staff"], "`staff` is a reference flow"),
+        (&["merchants", "list", "--flow", "staff"], "`staff` is a reference flow"),
+        (&["flows", "run", "expenses", "--expect", "zzz"], "neither a plan hash"),
+        (&["proof", "--csv", "/none/january.csv"], "cannot write /none/january.csv"),
+        (&["audit", "export", "--file", "/none/audit.jsonl"], "cannot write /none/audit.jsonl"),
+        (&["audit", "show", "--posting", "R999"], "there is no record `R999`"),
         (&["secrets", "set", "x", "--kind", "epicore"], "did you mean `epicor`?"),
         (&["webhooks", "replay", "none.jsonl"], "no connection of the configuration receives webhooks"),
         (&["explain", "period"], "period-missing` or `period-closed"),
@@ -242,6 +268,39 @@ fn what_is_not_there_is_wrong_usage_and_says_what_is() {
         assert!(error.downcast_ref::<Usage>().is_some(), "{words:?}: {error}");
         assert!(error.to_string().contains(expected), "{words:?}: {error}");
     }
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_wants_attention_in_status() {
+    let (folder, global) = home();
+    let config = folder.path().join("purser.toml");
+    let shown = |global: &Global| {
+        let context = context::Context::new(global).unwrap();
+        serde_json::to_value(status::overview(&context).unwrap()).unwrap()["configuration"].clone()
+    };
+    assert!(shown(&global).is_null());
+    std::fs::write(&config, "version = 1\n[[flow]]\nid = \"a\"\n").unwrap();
+    assert_eq!(ran(&global, &["status"]).unwrap(), Exit::Attention);
+    assert!(shown(&global)["error"].as_str().unwrap().contains("is refused"), "{}", shown(&global));
+    assert!(!shown(&global)["findings"].as_array().unwrap().is_empty());
+    std::fs::remove_file(&config).unwrap();
+    assert_eq!(ran(&global, &["status"]).unwrap(), Exit::Attention);
+    assert!(shown(&global)["error"].as_str().unwrap().contains("there is no configuration"));
+
+    // One that is named is missed also where nothing was begun.
+    let empty = tempfile::tempdir().unwrap();
+    let named = |config| Global { home: Some(empty.path().to_owned()), config, output: Format::Text };
+    assert_eq!(ran(&named(None), &["status"]).unwrap(), Exit::Done);
+    assert_eq!(ran(&named(Some("/none/purser.toml".into())), &["status"]).unwrap(), Exit::Attention);
+}
+
+#[test]
+fn a_configuration_without_a_flow_that_books_has_nothing_to_prove() {
+    let folder = tempfile::tempdir().unwrap();
+    let global = Global { home: Some(folder.path().to_owned()), config: None, output: Format::Json };
+    std::fs::write(folder.path().join("purser.toml"), "version = 1\n").unwrap();
+    let error = ran(&global, &["proof"]).unwrap_err();
+    assert!(error.is::<Usage>() && error.to_string().contains("has no [[flow]] that books"), "{error}");
 }
 
 #[test]

@@ -105,11 +105,13 @@ fn lines(file: &Path) -> Result<Vec<(usize, String)>> {
     } else {
         std::fs::File::open(file).and_then(|open| open.take(MOST_BYTES + 1).read_to_end(&mut bytes))
     };
-    read.with_context(|| format!("cannot read {name}"))?;
-    anyhow::ensure!(
-        bytes.len() as u64 <= MOST_BYTES,
-        "{name} is larger than {MOST_BYTES} bytes; split it, deliveries may come in any order"
-    );
+    read.with_context(|| Usage(format!("cannot read {name}")))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(Usage(format!(
+            "{name} is larger than {MOST_BYTES} bytes; split it, deliveries may come in any order"
+        ))
+        .into());
+    }
     let lines = bytes.split(|byte| *byte == b'\n').enumerate();
     let lines = lines.map(|(index, line)| (index + 1, String::from_utf8_lossy(line).trim().to_owned()));
     Ok(lines.filter(|(_, line)| !line.is_empty()).collect())
@@ -258,6 +260,6 @@ mod tests {
         assert_eq!(read.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 4, 5]);
         assert_eq!(read[2].1, "{\"a\":1}");
         let missing = lines(&folder.path().join("none")).unwrap_err();
-        assert!(missing.to_string().contains("cannot read"), "{missing}");
+        assert!(missing.to_string().contains("cannot read") && missing.is::<Usage>(), "{missing}");
     }
 }

@@ -1,7 +1,7 @@
 //! The reference data a flow validates against: read from the ERP when it is old, kept in the store so that a start
 //! without the ERP still knows what it knew.
 
-use super::spend_flow::{RunError, Session, SpendFlow};
+use super::spend_flow::{RunError, Session, SpendFlow, keeps_from_beginning};
 use crate::store::{Batch, StateTable};
 use spend::reference::ReferenceData;
 
@@ -29,6 +29,7 @@ impl SpendFlow {
                 Ok(Some(read))
             }
             Err(failure) => {
+                session.report.could_not_begin = keeps_from_beginning(&failure);
                 session.erp_failed("reading reference data", &failure);
                 Ok(None)
             }

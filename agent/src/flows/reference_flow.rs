@@ -10,7 +10,7 @@ mod memory;
 pub use memory::{fresh_at, next_due};
 
 use super::replay::Decision;
-use super::spend_flow::{RunError, is_connection_wide};
+use super::spend_flow::{RunError, is_connection_wide, keeps_from_beginning};
 use crate::clock::Clock;
 use crate::store::{AuditDraft, AuditKind, Batch, MirrorCounts, RunRecord, RunReport, StateTable, Store};
 use crate::vendors::http::CallContext;
@@ -201,6 +201,7 @@ impl ReferenceFlow {
         let preview = match self.look(&session.memory.ours).await {
             Ok(preview) => preview,
             Err(failure) => {
+                session.report.could_not_begin = keeps_from_beginning(&failure);
                 session.failed(&failure);
                 return Ok(None);
             }

@@ -209,6 +209,7 @@ impl SpendFlow {
             let page = match self.source.read(&SourceWindow::Ready { from, to, limit }).await {
                 Ok(page) => page,
                 Err(failure) => {
+                    session.report.could_not_begin = keeps_from_beginning(&failure);
                     session.source_failed("reading records", &failure);
                     break;
                 }
@@ -320,6 +321,7 @@ impl SpendFlow {
         self.commit_late(session).await?;
         let postings_due = self.store.next_due(self.settings.flow())?;
         session.report.next_due = [postings_due, session.look_again].into_iter().flatten().min();
+        session.report.could_not_begin &= !session.report.did_something();
         self.count_open(session)?;
         self.show(session);
         let record = RunRecord {
@@ -490,6 +492,15 @@ pub(super) fn is_connection_wide(failure: &Failure) -> bool {
     match &failure.class {
         FailureClass::NotSent | FailureClass::Unauthorised | FailureClass::Throttled { .. } => true,
         FailureClass::Rejected { .. } | FailureClass::InDoubt | FailureClass::Unavailable => false,
+    }
+}
+
+/// Whether a run whose first reading ends like this has failed as a whole. What passes with time is no failure of the
+/// run: the next one reads.
+pub(super) fn keeps_from_beginning(failure: &Failure) -> bool {
+    match &failure.class {
+        FailureClass::NotSent | FailureClass::Unauthorised | FailureClass::Rejected { .. } => true,
+        FailureClass::Throttled { .. } | FailureClass::InDoubt | FailureClass::Unavailable => false,
     }
 }
 

@@ -4,7 +4,7 @@
 //! - [`worker`]: the one kind of actor;
 //! - [`connection`]: a connection's actor in the role of a source or an ERP; [`alarm`]: its refused credential;
 //! - [`flow`]: a flow's actor; [`scheduler`]: when flows run;
-//! - [`agent`]: start order and wiring, in one function that reads like a diagram;
+//! - [`agent`]: the whole, its start order in one function that reads like a diagram; `wiring`: what that connects;
 //! - [`commands`]: orders from the command line; `obey`: what the agent does with them; [`status`]: what the agent says of itself;
 //! - [`webhooks`]: deliveries of vendors, which make flows run earlier; `keep_alive`: credentials that die unused.
 
@@ -20,6 +20,7 @@ pub mod scheduler;
 pub mod status;
 pub mod supervisor;
 pub mod webhooks;
+mod wiring;
 pub mod worker;
 
 /// An error with all its causes, in one line.

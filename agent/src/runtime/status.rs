@@ -5,13 +5,14 @@
 use super::alarm::Alarm;
 use super::supervisor::ActorStatus;
 use crate::flows::RunReport;
-use crate::service::process;
+use crate::service::{private_files, process};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use spend::ids::{ConnectionId, FlowId};
 use std::collections::BTreeMap;
 use std::io;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The whole agent.
@@ -54,13 +55,16 @@ pub fn path(home: &Path) -> PathBuf {
     home.join("status.json")
 }
 
-/// Replaces the status file in one step.
+/// Replaces the status file in one step. It is not synced: only a living process's status is of use.
 ///
 /// # Errors
 /// What the file system says.
 pub fn write(home: &Path, status: &AgentStatus) -> io::Result<()> {
     let fresh = home.join("status.json.new");
-    std::fs::write(&fresh, serde_json::to_vec_pretty(status).map_err(io::Error::other)?)?;
+    let words = serde_json::to_vec_pretty(status).map_err(io::Error::other)?;
+    // One that is there was left by a process that was killed half way.
+    drop(std::fs::remove_file(&fresh));
+    private_files::create_private_file(&fresh)?.write_all(&words)?;
     std::fs::rename(&fresh, path(home))
 }
 
@@ -76,4 +80,30 @@ pub fn is_current(status: &AgentStatus, now: Timestamp) -> bool {
 /// The status as it was written last; `None` when there is none or it cannot be read.
 pub fn read(home: &Path) -> Option<AgentStatus> {
     serde_json::from_slice(&std::fs::read(path(home)).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_for_the_owner_only_and_replaces_what_a_killed_process_left() {
+        let home = tempfile::tempdir().unwrap();
+        let at = Timestamp::UNIX_EPOCH;
+        let status = AgentStatus {
+            at,
+            started: at,
+            pid: 1,
+            version: "1".to_owned(),
+            connections: BTreeMap::new(),
+            alarms: BTreeMap::new(),
+            flows: BTreeMap::new(),
+        };
+        std::fs::write(home.path().join("status.json.new"), "{\"at\": half").unwrap();
+        for _ in 0..2 {
+            write(home.path(), &status).unwrap();
+            assert_eq!(read(home.path()).as_ref(), Some(&status));
+            assert_eq!(private_files::exposed(&path(home.path())).unwrap(), None);
+        }
+    }
 }

@@ -7,6 +7,7 @@
 //! On Windows the folders come from the environment; the installer of the service sets `PURSER_HOME`, so that a changed
 //! environment cannot move the home.
 
+use super::private_files::{create_private_dir, make_private};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -87,13 +88,28 @@ impl Home {
 
     /// Makes the folder and that of the logs, for the owner only. The store makes its own.
     ///
+    /// A folder that was there before is taken away from everybody else when it is for the agent alone: it is empty, or
+    /// the configuration stands in it. Any other (`--home /opt`) could be in use by others and stays as it is; `doctor`
+    /// tells.
+    ///
     /// # Errors
     /// [`HomeError::Make`].
     pub fn make(&self) -> Result<(), HomeError> {
+        let own = self.is_own();
         for path in [self.0.clone(), self.logs()] {
-            make_private(&path).map_err(|source| HomeError::Make { path, source })?;
+            create_private_dir(&path).map_err(|source| HomeError::Make { path, source })?;
         }
+        if own {
+            // A folder of another account cannot be changed by this one; `doctor` tells that, too.
+            drop(make_private(&self.0));
+        }
+        drop(make_private(&self.logs()));
         Ok(())
+    }
+
+    fn is_own(&self) -> bool {
+        let empty = std::fs::read_dir(&self.0).is_ok_and(|mut entries| entries.next().is_none());
+        empty || self.config_file().is_file()
     }
 
     /// The folder itself.
@@ -132,18 +148,6 @@ fn user_folder(around: &impl Surroundings) -> Option<PathBuf> {
 #[cfg(windows)]
 fn user_folder(around: &impl Surroundings) -> Option<PathBuf> {
     around.variable("LOCALAPPDATA").map(|folder| PathBuf::from(folder).join("Purser"))
-}
-
-#[cfg(unix)]
-fn make_private(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-/// Rights come from the folder above; the installer sets them on `%ProgramData%\Purser`.
-#[cfg(not(unix))]
-fn make_private(folder: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(folder)
 }
 
 #[cfg(test)]
@@ -191,6 +195,20 @@ mod tests {
         home.make().unwrap();
         for path in [home.root().to_owned(), home.logs()] {
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700, "{path:?}");
+        }
+
+        // One that a person made is taken away from the others, but not one that others may use.
+        for (name, content, mode) in
+            [("empty", None, 0o700), ("tour", Some("purser.toml"), 0o700), ("opt", Some("theirs"), 0o755)]
+        {
+            let home = Home::at(folder.path().join(name));
+            std::fs::create_dir(home.root()).unwrap();
+            std::fs::set_permissions(home.root(), std::fs::Permissions::from_mode(0o755)).unwrap();
+            if let Some(content) = content {
+                std::fs::write(home.root().join(content), "").unwrap();
+            }
+            home.make().unwrap();
+            assert_eq!(std::fs::metadata(home.root()).unwrap().permissions().mode() & 0o777, mode, "{name}");
         }
         std::fs::write(folder.path().join("file"), "").unwrap();
         let error = Home::at(folder.path().join("file/home")).make().unwrap_err();

@@ -88,15 +88,17 @@ mod system {
         OpenOptions::new().write(true).read(true).create(true).truncate(false).mode(0o600).open(path)
     }
 
-    /// Whether group or others can read or write a file.
+    /// Whether group or others can read or write a file or folder.
     ///
     /// # Errors
     /// What the operating system says.
     pub fn exposed(path: &Path) -> io::Result<Option<Exposed>> {
-        let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+        let about = std::fs::metadata(path)?;
+        let mode = about.permissions().mode() & 0o777;
+        let wanted = if about.is_dir() { "700" } else { "600" };
         Ok((mode & 0o077 != 0).then(|| Exposed {
             who: format!("group or others (mode {mode:04o})"),
-            mend: format!("chmod 600 {}", path.display()),
+            mend: format!("chmod {wanted} {}", path.display()),
         }))
     }
 

@@ -40,6 +40,38 @@ pub enum AuditKind {
     Agent,
 }
 
+impl AuditKind {
+    /// All, in the order of their words for people.
+    pub const ALL: [AuditKind; 10] = [
+        AuditKind::Transition,
+        AuditKind::Call,
+        AuditKind::Decision,
+        AuditKind::Run,
+        AuditKind::Reference,
+        AuditKind::Security,
+        AuditKind::Configuration,
+        AuditKind::Secret,
+        AuditKind::Webhook,
+        AuditKind::Agent,
+    ];
+
+    /// Its word, as it stands in an entry.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            AuditKind::Transition => "transition",
+            AuditKind::Call => "call",
+            AuditKind::Decision => "decision",
+            AuditKind::Run => "run",
+            AuditKind::Reference => "reference",
+            AuditKind::Security => "security",
+            AuditKind::Configuration => "configuration",
+            AuditKind::Secret => "secret",
+            AuditKind::Webhook => "webhook",
+            AuditKind::Agent => "agent",
+        }
+    }
+}
+
 /// An audit entry before it has its place in the chain. What happened may be any value that has a JSON form; read
 /// back, it is JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -66,6 +66,10 @@ pub struct RunReport {
     /// What a reference flow did; `None` for a flow that books.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirrored: Option<Box<MirrorCounts>>,
+    /// Nothing was done, because one of the sides could not be read for a reason that does not pass by itself within a
+    /// moment (no secret, credential refused, nothing listens there).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub could_not_begin: bool,
     /// What went wrong, in words, without secrets.
     pub errors: Vec<String>,
     /// When something of this flow is due next; `None` = nothing open that time alone can settle.
@@ -76,6 +80,12 @@ impl RunReport {
     /// Whether the run did what it could without trouble.
     pub fn is_clean(&self) -> bool {
         self.errors.is_empty()
+    }
+
+    /// Whether the run read or changed anything.
+    pub fn did_something(&self) -> bool {
+        let done = [self.read, self.changed, self.posted, self.adopted, self.acknowledged, self.held];
+        done.into_iter().any(|count| count > 0)
     }
 
     /// Adds a later run: counters add up, what is open is as the later one says.
@@ -106,6 +116,7 @@ impl RunReport {
             };
         }
         self.waiting = later.waiting;
+        self.could_not_begin &= later.could_not_begin;
         self.errors.extend(later.errors);
         self.next_due = later.next_due;
     }

@@ -51,7 +51,11 @@ impl World {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::{ACCRUED_EXPENSES, CARD_CLEARING, DEFAULT_COST_CENTRE, DEFAULT_DEPARTMENT};
+    use crate::world::chart::UNMAPPED_CATEGORY;
+    use crate::world::{
+        ACCRUED_EXPENSES, CARD_CLEARING, DEFAULT_COST_CENTRE, DEFAULT_DEPARTMENT, WorldReport,
+    };
+    use chrono::Days;
     use std::collections::{BTreeMap, BTreeSet};
 
     fn day() -> NaiveDate {
@@ -63,6 +67,27 @@ mod tests {
         let world = |seed| serde_json::to_string(&World::generate(seed, 60, day())).unwrap();
         assert_eq!(world(7), world(7));
         assert_ne!(world(7), world(8));
+    }
+
+    /// The tour in README.md shows and replays one report by its id, on whatever day it is taken.
+    #[test]
+    fn the_report_that_the_tour_mends_is_held_in_the_world_of_every_day() {
+        let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
+        assert!(readme.contains("sandbox serve --reports 40 ") && readme.contains(UNMAPPED_CATEGORY));
+        for days in 0..366 {
+            let world = World::generate(1, 40, day() + Days::new(days));
+            let without_account = |report: &&WorldReport| {
+                report.expenses.iter().any(|expense| expense.category == UNMAPPED_CATEGORY)
+            };
+            let held: Vec<&WorldReport> =
+                world.reports_in(&["APPROVED", "REIMBURSED"]).filter(without_account).collect();
+            let [report] = held[..] else { panic!("{} reports have it", held.len()) };
+            assert_eq!(report.expect_hold.as_deref(), Some("category-unmapped"));
+            for verb in ["show", "replay"] {
+                let command = format!("purser records {verb} {}", report.id);
+                assert!(readme.contains(&command), "`{command}` is not in README.md");
+            }
+        }
     }
 
     #[test]

@@ -43,13 +43,18 @@ pub(super) fn examine(
 
 fn secret(store: Option<&Store>, connection: &ValidConnection) -> ProbeResult {
     let name = &connection.secret;
-    let set = format!("run `purser secrets set {name}`");
+    let set = format!("`purser secrets set {name}`");
     let known = match store.map(Store::secrets).transpose() {
         Ok(known) => known.unwrap_or_default(),
         Err(error) => return check("secret", Verdict::Fail, error.to_string(), "do what is said there"),
     };
     let Some(info) = known.into_iter().find(|info| info.name == *name) else {
-        return check("secret", Verdict::Fail, format!("there is no secret `{name}` in the store"), set);
+        return check(
+            "secret",
+            Verdict::Fail,
+            format!("there is no secret `{name}` in the store"),
+            format!("run {set}"),
+        );
     };
     judge_secret(&info, connection, &set)
 }
@@ -71,7 +76,7 @@ fn judge_secret(info: &SecretInfo, connection: &ValidConnection, set: &str) -> P
             "secret",
             Verdict::Fail,
             seen,
-            format!("{set}, or name another secret in the configuration"),
+            format!("run {set}, or name another secret in the configuration"),
         );
     }
     let bound = Origin::of(&connection.url).is_none_or(|own| info.origins.iter().any(|o| o == own.as_str()));
@@ -80,7 +85,7 @@ fn judge_secret(info: &SecretInfo, connection: &ValidConnection, set: &str) -> P
             "`{name}` is sealed for {} and the connection's url is elsewhere: it would not be sent",
             info.origins.join(", ")
         );
-        let fix = format!("if the new url is right, enter the secret again for it: {}", &set[4..]);
+        let fix = format!("if the new url is right, enter the secret again for it: {set}");
         return check("secret", Verdict::Fail, seen, fix);
     }
     check("secret", Verdict::Pass, format!("`{name}` has {}", info.fields.join(", ")), "")

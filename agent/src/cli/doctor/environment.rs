@@ -11,6 +11,7 @@ use crate::vendors::{ProbeResult, Verdict};
 use purser_proto::schedule::Schedule;
 use purser_proto::validate::ValidConfig;
 use spend::ids::FlowId;
+use std::path::Path;
 
 /// Below this much free space a warning is given; the store itself stops at [`crate::store::Options::free_floor`].
 const COMFORT: u64 = 1 << 30;
@@ -48,24 +49,27 @@ fn home(context: &Context, checks: &mut Vec<ProbeResult>) {
         checks.push(check("home", Verdict::Fail, format!("cannot be read: {error}"), fix));
         return;
     }
+    rights(home, "the home folder", "", checks);
     for path in [key::identity_path(home), key::data_key_path(home)] {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match private_files::exposed(&path) {
-            Ok(None) => {
-                checks.push(check("file rights", Verdict::Pass, format!("{name} is for the agent only"), ""))
-            }
-            Ok(Some(exposed)) => checks.push(check(
-                "file rights",
-                Verdict::Fail,
-                format!("{name} can be read by {}", exposed.who),
-                format!(
-                    "run `{}`; if others had access, make new keys and change the passwords",
-                    exposed.mend
-                ),
-            )),
-            // What is missing is told by the check of the store.
-            Err(_) => {}
+        rights(&path, &name, "; if others had access, make new keys and change the passwords", checks);
+    }
+}
+
+/// Whether somebody else can read it; `beyond` is what taking the rights away does not mend.
+fn rights(path: &Path, name: &str, beyond: &str, checks: &mut Vec<ProbeResult>) {
+    match private_files::exposed(path) {
+        Ok(None) => {
+            checks.push(check("file rights", Verdict::Pass, format!("{name} is for the agent only"), ""))
         }
+        Ok(Some(exposed)) => checks.push(check(
+            "file rights",
+            Verdict::Fail,
+            format!("{name} can be read by {}", exposed.who),
+            format!("run `{}`{beyond}", exposed.mend),
+        )),
+        // What is missing is told by the check of the store.
+        Err(_) => {}
     }
 }
 

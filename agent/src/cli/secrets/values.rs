@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use purser_proto::suggest::nearest;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Fields with their values.
@@ -47,7 +47,11 @@ pub(super) fn ask(known: &[&str], wanted: &[String]) -> Result<Fields> {
 pub(super) fn read(input: impl Read, kind: &str, known_fields: &[&str], wanted: &[String]) -> Result<Fields> {
     let mut text = Zeroizing::new(String::new());
     let mut bounded = input.take(LONGEST + 1);
-    bounded.read_to_string(&mut text).map_err(|_| Usage("the input is not UTF-8 text".to_owned()))?;
+    bounded.read_to_string(&mut text).map_err(|error| match error.kind() {
+        // Its own words could repeat a value.
+        ErrorKind::InvalidData => anyhow::Error::from(Usage("the input is not UTF-8 text".to_owned())),
+        _ => anyhow::Error::from(error).context("the input cannot be read"),
+    })?;
     if text.len() as u64 > LONGEST {
         return Err(Usage(format!("the input is longer than {LONGEST} bytes")).into());
     }
@@ -168,6 +172,20 @@ mod tests {
         }
         assert!(parsed("user=x", &["password"]).unwrap_err().contains("no --field names"));
         assert!(parsed("user=x", &["user", "password"]).unwrap_err().contains("`password` has no value"));
+    }
+
+    #[test]
+    fn an_input_that_breaks_off_is_not_called_a_wrong_one() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(ErrorKind::ConnectionReset.into())
+            }
+        }
+        let broken = read(Broken, "epicor", KNOWN, &[]).unwrap_err();
+        assert!(broken.to_string().contains("cannot be read") && !broken.is::<Usage>(), "{broken:#}");
+        let binary = read(&b"\xff\xfe"[..], "epicor", KNOWN, &[]).unwrap_err();
+        assert!(binary.to_string().contains("not UTF-8") && binary.is::<Usage>(), "{binary:#}");
     }
 
     #[test]

@@ -492,16 +492,17 @@ async fn a_passing_failure_is_tried_again_and_a_lasting_one_waits_for_a_person()
     let world = World::new(2);
     let until = start() + TimeDelta::seconds(40);
     let table = [
-        (FailureClass::Throttled { until }, Some(until)),
-        (FailureClass::Unavailable, Some(start() + RETRY_BASE * 2)),
-        (FailureClass::NotSent, Some(start() + RETRY_BASE * 4)),
-        (FailureClass::Unauthorised, None),
-        (FailureClass::Unavailable, Some(start() + RETRY_BASE)),
+        (FailureClass::Throttled { until }, Some(until), false),
+        (FailureClass::Unavailable, Some(start() + RETRY_BASE * 2), false),
+        (FailureClass::NotSent, Some(start() + RETRY_BASE * 4), true),
+        (FailureClass::Unauthorised, None, true),
+        (FailureClass::Unavailable, Some(start() + RETRY_BASE), false),
     ];
-    for (class, due) in table {
+    for (class, due, could_not_begin) in table {
         world.set_trouble(Trouble::Read(class.clone()));
         let report = world.run().await;
         assert_eq!((report.errors.len(), report.next_due), (1, due), "{class:?}");
+        assert_eq!(report.could_not_begin, could_not_begin, "{class:?}");
         assert_eq!(next_due(world.store(), &world.settings.flow).unwrap(), due);
     }
     assert_eq!(world.writes(), Vec::<String>::new());

@@ -249,7 +249,7 @@ fn reference(company: &CompanyId, as_of: Timestamp) -> ReferenceData {
         company: company.clone(),
         accounts: ["6100", "2100"].map(account).into(),
         segments: [(1, natural)].into(),
-        vendors: [("ACME", "Acme Tools LLC"), ("DELTA", "Delta Air Lines")].map(vendor).into(),
+        vendors: [("ACME", "Acme Tools LLC"), ("NADIR", "Nadir Timber LLC")].map(vendor).into(),
         employees: BTreeMap::new(),
         projects: BTreeMap::new(),
         dimensions: BTreeMap::new(),

@@ -110,14 +110,14 @@ async fn a_choice_may_be_changed_and_forgotten_and_what_is_booked_stays() {
     world.run().await;
     choose(&world, "R1", "ACME").await;
     world.until_quiet().await;
-    assert_eq!(choose(&world, "R1", "DELTA").await, Decided::Remembered { state: "acknowledged".to_owned() });
+    assert_eq!(choose(&world, "R1", "NADIR").await, Decided::Remembered { state: "acknowledged".to_owned() });
     card(&world, "R2", "ACME TOOLSHED", Some("m1"));
     world.pass(60);
     world.until_quiet().await;
-    assert_eq!((vendor_of(&world, "R1").as_str(), vendor_of(&world, "R2").as_str()), ("ACME", "DELTA"));
+    assert_eq!((vendor_of(&world, "R1").as_str(), vendor_of(&world, "R2").as_str()), ("ACME", "NADIR"));
     let flow = world.settings.flow().clone();
     let remembered = choices(world.store(), &flow).unwrap();
-    assert_eq!(remembered["m1"].vendor.as_str(), "DELTA");
+    assert_eq!(remembered["m1"].vendor.as_str(), "NADIR");
     let batch = forgetting(world.clock.now(), &flow, &remembered["m1"], &ann());
     world.store().commit(batch).await.unwrap();
     assert!(world.store().names(StateTable::Choice).unwrap().is_empty());
@@ -142,7 +142,7 @@ async fn a_choice_that_cannot_be_meant_is_refused_in_words() {
         let Decided::Refused { why } = choose(&world, id, vendor).await else { panic!("{vendor}") };
         assert!(why.contains(part), "{why}");
     }
-    world.settings.rules.merchants = [("m1".to_owned(), VendorCode::from("DELTA"))].into();
+    world.settings.rules.merchants = [("m1".to_owned(), VendorCode::from("NADIR"))].into();
     let Decided::Refused { why } = choose(&world, "R1", "ACME").await else { panic!() };
     assert!(why.contains("rules come first"), "{why}");
     world.settings.rules.vendor_from = VendorFrom::Owner;

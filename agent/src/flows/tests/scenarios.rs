@@ -284,6 +284,31 @@ async fn a_refused_credential_ends_the_calls_of_the_run() {
 }
 
 #[tokio::test]
+async fn a_run_that_could_read_neither_side_says_that_it_could_not_begin() {
+    let mut world = World::new();
+    world.report("R1", 100);
+    let until = world.clock.now() + TimeDelta::seconds(5);
+    let table = [
+        (Call::Reference, FailureClass::NotSent, true),
+        (Call::Reference, FailureClass::Unavailable, false),
+        (Call::Read, FailureClass::Unauthorised, true),
+        (Call::Read, FailureClass::Rejected { findings: Vec::new() }, true),
+        (Call::Read, FailureClass::Throttled { until }, false),
+        // What the source gave is there: it waits for the ERP.
+        (Call::LookUp, FailureClass::Unauthorised, false),
+    ];
+    for (call, class, expected) in table {
+        world.faults.always(call, Fault::Fail(class.clone()));
+        let report = world.run().await;
+        assert_eq!(report.could_not_begin, expected, "{call:?} {class:?}: {report:?}");
+        assert!(!report.is_clean());
+    }
+    world.faults.clear();
+    world.until_quiet().await;
+    assert_sound(&world, &[]);
+}
+
+#[tokio::test]
 async fn a_source_that_refuses_marks_does_not_keep_the_erp_from_being_settled() {
     let mut world = World::new();
     world.settings.batch_size = 2;

@@ -4,7 +4,7 @@ use super::samples::{at, audit, batch, open, posting};
 use crate::store::access::Look as _;
 use crate::store::apply::Heads;
 use crate::store::tables::Table;
-use crate::store::{AuditFaultKind, Batch, Store};
+use crate::store::{AuditFaultKind, AuditKind, Batch, Store};
 
 /// A store with entries 1 to `n`, alternately noted and committed.
 fn with_entries(dir: &std::path::Path, n: u32) -> Store {
@@ -21,6 +21,16 @@ fn with_entries(dir: &std::path::Path, n: u32) -> Store {
     }
     store.commit_blocking(Batch::new()).unwrap();
     store
+}
+
+#[test]
+fn every_kind_has_its_word_as_it_is_written() {
+    let words: Vec<String> =
+        AuditKind::ALL.iter().map(|kind| serde_json::to_string(kind).unwrap().replace('"', "")).collect();
+    assert_eq!(words, AuditKind::ALL.map(AuditKind::as_str));
+    // The reader names all that there are.
+    let refused = serde_json::from_str::<AuditKind>("\"gossip\"").unwrap_err().to_string();
+    assert_eq!(refused.matches('`').count(), 2 * (1 + words.len()), "{refused}");
 }
 
 #[test]

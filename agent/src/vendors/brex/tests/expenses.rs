@@ -8,7 +8,7 @@ use spend::ids::SourceId;
 fn expense(id: &str) -> Value {
     json!({"id": id, "updated_at": "2026-07-12T15:00:10Z", "memo": "Bench grinder", "expense_type": "CARD",
         "status": "APPROVED", "payment_status": "CLEARED", "category": "GENERAL_MERCHANDISE", "merchant_id": "pmch_01",
-        "merchant": {"raw_descriptor": "GRAINGER  0123 ", "mcc": "5085", "country": "USA"}, "user_id": "cuuser_01",
+        "merchant": {"raw_descriptor": "ACME TOOLS  0123 ", "mcc": "5085", "country": "USA"}, "user_id": "cuuser_01",
         "department_id": "dep_1", "location_id": null,
         "original_amount": {"amount": 17175, "currency": "USD"}, "billing_amount": {"amount": 17175, "currency": "USD"},
         "usd_equivalent_amount": {"amount": 17175, "currency": "USD"},
@@ -18,7 +18,7 @@ fn expense(id: &str) -> Value {
 }
 
 fn transaction(id: &str, kind: &str, amount: i64, posted: &str) -> Value {
-    json!({"id": id, "card_id": null, "description": "GRAINGER 0123", "amount": {"amount": amount, "currency": "USD"},
+    json!({"id": id, "card_id": null, "description": "ACME TOOLS 0123", "amount": {"amount": amount, "currency": "USD"},
            "initiated_at_date": "2026-07-10", "posted_at_date": posted, "type": kind, "merchant": null,
            "card_metadata": null, "expense_id": null})
 }
@@ -84,7 +84,7 @@ async fn settled_expenses_become_documents_in_minor_units_with_owner_and_account
         (line.category.as_deref(), line.category_code.as_deref()),
         (Some("7500 Other G&A"), Some("7500"))
     );
-    assert_eq!((line.merchant.as_str(), line.merchant_id.as_deref()), ("GRAINGER 0123", Some("pmch_01")));
+    assert_eq!((line.merchant.as_str(), line.merchant_id.as_deref()), ("ACME TOOLS 0123", Some("pmch_01")));
     assert!(read.habits.keeps_no_mark && read.habits.sweep_days == 400);
     let sent = &script.of("brex.expenses")[0];
     assert_eq!(sent.asked("updated_at_start"), ["2026-07-01T00:00:00.000"]);

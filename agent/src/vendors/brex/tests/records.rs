@@ -50,7 +50,7 @@ fn amounts(document: &SpendDocument) -> Vec<(&str, i64)> {
 fn a_card_post_becomes_a_card_transaction_with_its_coding() {
     let document = convert(&record("accr_01")).unwrap();
     assert_eq!((document.kind, document.source_id.as_str()), (RecordKind::CardTransaction, "accr_01"));
-    assert_eq!(document.title, "GRAINGER 0123: Bench grinder");
+    assert_eq!(document.title, "ACME TOOLS 0123: Bench grinder");
     assert_eq!(
         (document.owner.email.as_str(), document.owner.name.as_deref()),
         ("ana@example.test", Some("Ana Diaz"))
@@ -60,7 +60,7 @@ fn a_card_post_becomes_a_card_transaction_with_its_coding() {
     assert_eq!(document.declared_total, Some(Money::new(17_175, Currency::USD)));
     let [line] = document.lines.as_slice() else { panic!("one line: {document:?}") };
     assert_eq!((line.id.as_str(), line.amount.minor, line.reimbursable), ("accrli_01", 17_175, false));
-    assert_eq!((line.merchant.as_str(), line.merchant_id.as_deref()), ("GRAINGER 0123", Some("pmch_01")));
+    assert_eq!((line.merchant.as_str(), line.merchant_id.as_deref()), ("ACME TOOLS 0123", Some("pmch_01")));
     assert_eq!(line.category.as_deref(), Some("7500 Other G&A"));
     assert_eq!(line.category_code.as_deref(), Some("7500|00|00"));
     assert_eq!(line.tags, [Tag { level: 1, value: "Maintenance".into(), code: Some("D10".into()) }]);

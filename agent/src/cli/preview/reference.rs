@@ -1,6 +1,6 @@
 //! How the preview of a reference flow is shown: a table of what would be added, changed and disabled.
 
-use super::{Exit, output};
+use crate::cli::{Exit, output};
 use crate::flows::reference_flow::MirrorPreview;
 use spend::ids::FlowId;
 use spend::mirror::{MirrorChange, MirrorEntry, differences};
