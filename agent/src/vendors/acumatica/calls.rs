@@ -39,6 +39,11 @@ impl Site {
         Self { root }
     }
 
+    /// The instance's name, the same however its address is written.
+    pub(super) fn name(&self) -> String {
+        self.root.as_str().trim_end_matches('/').to_ascii_lowercase()
+    }
+
     fn below(&self, segments: &[&str]) -> Url {
         let mut url = self.root.clone();
         if let Ok(mut path) = url.path_segments_mut() {
