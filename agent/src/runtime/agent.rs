@@ -20,7 +20,6 @@ use crate::flows::{FlowSettings, ReferenceFlow, ReferenceSettings, RunReport, Sp
 use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError, dir_of};
 use crate::vendors::http::Paces;
 use crate::vendors::registry::{self, Connection, Shared};
-use crate::vendors::sites::Sites;
 use crate::vendors::{StoreKeeper, StoreNotes};
 use chrono::TimeDelta;
 use purser_proto::validate::{ValidConfig, ValidConnection, ValidFlow, ValidReference};
@@ -92,7 +91,7 @@ impl Agent {
             paces: Arc::new(Paces::new(parts.clock.clone()).remembering(dir_of(&parts.home).join("paces"))),
             log: Arc::new(AuditLog(parts.store.clone())),
             clock: parts.clock.clone(),
-            sites: Sites::default(),
+            sites: crate::vendors::sites::Sites::default(),
         };
         let connections: BTreeMap<ConnectionId, ConnectionHandle> = parts
             .config
