@@ -87,6 +87,7 @@ impl Agent {
             paces: Arc::new(Paces::new(parts.clock.clone()).remembering(dir_of(&parts.home).join("paces"))),
             log: Arc::new(AuditLog(parts.store.clone())),
             clock: parts.clock.clone(),
+            sites: crate::vendors::sites::Sites::default(),
         };
         let connections: BTreeMap<ConnectionId, ConnectionHandle> = parts
             .config

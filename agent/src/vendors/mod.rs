@@ -15,6 +15,7 @@ mod notes;
 pub mod registry;
 pub mod saga;
 pub mod settings;
+pub mod sites;
 pub mod webhook;
 
 pub use crate::store::Claimed;

@@ -3,6 +3,7 @@
 
 use super::http::{CallLog, Gate, GateError, GateSettings, Pace, Paces, Transport};
 use super::idle::IdleLife;
+use super::sites::Sites;
 use super::webhook::WebhookKind;
 use super::{
     CredentialKeeper, ErpTarget, Notes, Probe, ProbeResult, ReferenceTarget, SpendSource, Verdict, acumatica,
@@ -78,6 +79,8 @@ pub struct Build {
     pub companies: Vec<CompanyId>,
     /// Time.
     pub clock: Clock,
+    /// What connections to one site share.
+    pub sites: Sites,
 }
 
 /// The roles a client can play.
@@ -112,6 +115,8 @@ pub fn schemas() -> BTreeMap<String, Value> {
 pub struct Shared {
     /// Paces by credential.
     pub paces: Arc<Paces>,
+    /// What connections to one site share.
+    pub sites: Sites,
     /// Where calls are recorded.
     pub log: Arc<dyn CallLog>,
     /// Time.
@@ -201,6 +206,7 @@ pub fn connect(
         settings: config.settings.clone(),
         companies,
         clock: shared.clock.clone(),
+        sites: shared.sites.clone(),
     };
     let roles = (vendor.build)(build)
         .map_err(|findings| ConnectError::Settings { connection: config.id.clone(), findings })?;

@@ -10,6 +10,7 @@ use purser::clock::Clock;
 use purser::secret::{Credential, Origin, SecretText};
 use purser::vendors::http::{DEFAULT_MAX_BODY, Gate, GateSettings, NoLog, Pace};
 use purser::vendors::registry::{Build, vendor};
+use purser::vendors::sites::Sites;
 use purser::vendors::{CredentialKeeper, KeepError, NoteError, Notes, SourceWindow, SpendSource};
 use purser_proto::config::NetworkSettings;
 use sandbox::harness::{Route, System};
@@ -115,6 +116,7 @@ fn client(vendors: &Vendors) -> Result<Arc<dyn SpendSource>> {
         settings,
         companies: Vec::new(),
         clock,
+        sites: Sites::default(),
     };
     let roles = (kind.build)(build).map_err(|findings| anyhow!("{}", findings.join("; ")))?;
     roles.source.context("Brex is no source")

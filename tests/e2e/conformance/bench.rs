@@ -6,6 +6,7 @@ use purser::clock::Clock;
 use purser::secret::{Credential, Origin, SecretText};
 use purser::vendors::http::{CallLog, CallRecord, DEFAULT_MAX_BODY, Gate, GateSettings, Pace};
 use purser::vendors::registry::{Build, Roles, vendor};
+use purser::vendors::sites::Sites;
 use purser::vendors::{CredentialKeeper, KeepError, NoteError, Notes};
 use purser_proto::config::NetworkSettings;
 use sandbox::faults::{FaultAction, FaultMatch, FaultRule};
@@ -236,7 +237,8 @@ impl Plug {
         let keeper = Arc::clone(&wire.kept) as Arc<dyn CredentialKeeper>;
         let notes = Arc::clone(&wire.notes) as Arc<dyn Notes>;
         let transport = Arc::new(gate);
-        let build = Build { transport, credential, keeper, notes, url, settings, companies, clock };
+        let sites = Sites::default();
+        let build = Build { transport, credential, keeper, notes, url, settings, companies, clock, sites };
         (vendor.build)(build).unwrap_or_else(|findings| panic!("{findings:#?}"))
     }
 }

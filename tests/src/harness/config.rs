@@ -93,7 +93,7 @@ pub struct AgentConfig {
     pub settle_interval: u32,
     /// Write again where the ERP does not refuse duplicates and twice shows no document after the window.
     pub rewrite_without_uniqueness: bool,
-    /// Further settings of connections (`surface = "expenses"`); they must not repeat a key.
+    /// Further settings of connections (`surface = "expenses"`), in place of the sandbox's own of the same key.
     pub settings: BTreeMap<System, Vec<String>>,
     /// Further lines below each `[flow.policy]`.
     pub policy: Vec<String>,
@@ -147,8 +147,10 @@ impl AgentConfig {
         let (id, kind, url) = (system.id(), system.kind(), quoted(self.url(system)));
         put(text, format_args!("\n[[connection]]\nid = \"{id}\"\nkind = \"{kind}\"\nurl = {url}"));
         put(text, format_args!("network = {}", self.network(self.url(system))));
+        let further = self.settings.get(&system).map(Vec::as_slice).unwrap_or_default();
         let mut settings = self.settings_of(text, system);
-        settings.extend(self.settings.get(&system).into_iter().flatten().cloned());
+        settings.retain(|own| !further.iter().any(|further| key(further) == key(own)));
+        settings.extend_from_slice(further);
         put(text, format_args!("settings = {{ {} }}", settings.join(", ")));
     }
 
@@ -272,6 +274,11 @@ impl AgentConfig {
             put(text, format_args!("{line}"));
         }
     }
+}
+
+/// What stands before the sign of equality.
+fn key(setting: &str) -> &str {
+    setting.split('=').next().unwrap_or_default().trim()
 }
 
 fn put(text: &mut String, line: std::fmt::Arguments<'_>) {

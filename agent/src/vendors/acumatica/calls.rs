@@ -26,6 +26,11 @@ impl Site {
         Self { root: SiteRoot::new(base, &["entity", "identity", "frames"]) }
     }
 
+    /// The instance's name, the same however its address is written.
+    pub(super) fn name(&self) -> String {
+        self.root.name()
+    }
+
     /// `{root}/entity`: what is published.
     pub(super) fn published(&self) -> Url {
         self.root.below(&["entity"])

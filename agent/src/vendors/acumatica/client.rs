@@ -4,25 +4,23 @@
 use super::auth::Identity;
 use super::calls::{self, Contract, Query, Site};
 use super::endpoint::Published;
+use super::licence::Licence;
 use super::outcome::{Asked, Kind, Refusal, is_signed_out, judge};
 use super::settings::Settings;
-use super::throttle::Throttle;
 use super::wire::Record;
 use crate::clock::Clock;
 use crate::vendors::http::{Answer, Call, Effect, Transport};
+use crate::vendors::sites::Sites;
 use chrono::TimeDelta;
 use spend::Timestamp;
 use spend::posting::{Failure, FailureClass};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{RwLock, Semaphore};
-use tokio::time::Instant;
+use tokio::sync::RwLock;
 use url::Url;
 
-/// Calls at the same time: each takes one of the site's few licensed cores while it runs.
-pub(super) const CONCURRENCY: usize = 2;
 /// Most rows of one list; a server that gives more is not serving pages.
 const MAX_ROWS: usize = 5_000_000;
 /// How often it is asked whether the site still publishes the contract.
@@ -36,9 +34,8 @@ pub(super) struct Client {
     pub(super) settings: Settings,
     clock: Clock,
     contract: tokio::sync::Mutex<Option<Settled>>,
-    slots: Semaphore,
-    throttle: Mutex<Throttle>,
-    began: Instant,
+    /// Shared with every other connection to the site.
+    pub(super) licence: Arc<Licence>,
     /// Held alone while a release runs: other calls of the session would be refused meanwhile (D).
     quiet: RwLock<()>,
     /// Pieces of work under way, and how many there ever were.
@@ -60,18 +57,19 @@ impl Client {
         base: &Url,
         settings: Settings,
         clock: Clock,
+        sites: &Sites,
     ) -> Self {
-        let throttle = Throttle::new(settings.requests_per_minute, settings.share);
+        let site = Site::new(base);
+        let licence = sites.of("acumatica", &site.name(), || Licence::new(&settings));
+        licence.join(&settings);
         Self {
             transport,
             identity,
-            site: Site::new(base),
+            site,
             settings,
             clock,
             contract: tokio::sync::Mutex::default(),
-            slots: Semaphore::new(CONCURRENCY),
-            throttle: Mutex::new(throttle),
-            began: Instant::now(),
+            licence,
             quiet: RwLock::default(),
             busy: AtomicUsize::new(0),
             works: AtomicUsize::new(0),
@@ -146,7 +144,7 @@ impl Client {
             let mut call = call.clone();
             let (header, token) = self.identity.header(&*self.transport, &self.site).await?;
             call.headers.push(header);
-            let answer = self.paced(call).await?;
+            let answer = self.licence.send(&*self.transport, call).await?;
             // A call that was refused for its token was not processed, so even a write may be sent again.
             if attempt == 0 && is_signed_out(&answer) {
                 self.identity.refused(&token).await;
@@ -159,41 +157,6 @@ impl Client {
             format!("{}: the sign-in was refused twice", asked.operation),
         )
         .into())
-    }
-
-    /// Waits for a turn, sends, and learns from how long the answer took.
-    async fn paced(&self, call: Call) -> Result<Answer, Failure> {
-        let _slot = self.slots.acquire().await;
-        loop {
-            let wait = {
-                let mut throttle = self.throttle();
-                let now = self.began.elapsed();
-                let wait = throttle.wait(now);
-                if wait.is_zero() {
-                    throttle.sent(now);
-                }
-                wait
-            };
-            if wait.is_zero() {
-                break;
-            }
-            tokio::time::sleep(wait).await;
-        }
-        let (operation, sent) = (call.operation, Instant::now());
-        let answered = self.transport.send(call).await;
-        let took = sent.elapsed();
-        let mut throttle = self.throttle();
-        match &answered {
-            Ok(answer) if answer.status == 429 => throttle.refused(self.began.elapsed()),
-            Ok(answer) if answer.status < 300 => throttle.answered(operation, took, self.began.elapsed()),
-            Ok(_) | Err(_) => {}
-        }
-        drop(throttle);
-        answered
-    }
-
-    fn throttle(&self) -> std::sync::MutexGuard<'_, Throttle> {
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // Reading

@@ -18,6 +18,7 @@ mod calls;
 mod client;
 mod convert;
 mod endpoint;
+mod licence;
 mod lookup;
 mod mirror;
 mod naming;
@@ -31,6 +32,7 @@ pub mod settings;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod waits;
 pub mod webhook;
 mod wire;
 
@@ -43,6 +45,7 @@ use crate::clock::Clock;
 use crate::secret::Credential;
 use crate::vendors::http::Transport;
 use crate::vendors::registry::{Build, Roles, VendorKind};
+use crate::vendors::sites::Sites;
 use crate::vendors::webhook::{SECRET_FIELDS, WebhookKind};
 use crate::vendors::{Claimed, CredentialKeeper, ErpDocument, ErpTarget, Probe, ProbeResult};
 use async_trait::async_trait;
@@ -78,7 +81,7 @@ pub const KIND: VendorKind = VendorKind {
     credential_fields: CREDENTIAL_FIELDS,
     // The licence counts, and delays from half of it on: a window alone would not do, see `throttle.rs`.
     pace: |_| Vec::new(),
-    concurrency: client::CONCURRENCY,
+    concurrency: licence::CONCURRENCY,
     timeout: DEFAULT_TIMEOUT,
     least_settle_window,
     schema: || schemars::schema_for!(Settings).to_value(),
@@ -109,6 +112,7 @@ fn build(parts: Build) -> Result<Roles, Vec<String>> {
         &parts.url,
         settings,
         parts.clock,
+        &parts.sites,
     ));
     Ok(Roles { source: None, erp: Some(client.clone()), reference: None, probe: client })
 }
@@ -126,7 +130,8 @@ pub struct Acumatica {
 }
 
 impl Acumatica {
-    /// A connection. `base` is the instance (`https://host` or `https://host/instance`).
+    /// A connection. `base` is the instance (`https://host` or `https://host/instance`), whose licence it shares with the
+    /// other connections of `sites`.
     pub fn new(
         transport: Arc<dyn Transport>,
         credential: Credential,
@@ -134,9 +139,10 @@ impl Acumatica {
         base: &Url,
         settings: Settings,
         clock: Clock,
+        sites: &Sites,
     ) -> Self {
         let identity = Identity::new(credential, keeper, &settings, clock.clone());
-        Self { client: Arc::new(Client::new(transport, identity, base, settings, clock)) }
+        Self { client: Arc::new(Client::new(transport, identity, base, settings, clock, sites)) }
     }
 
     /// What changed among records since `mirror` was last brought up to date. `full` reads everything, which alone finds

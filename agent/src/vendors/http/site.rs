@@ -33,6 +33,11 @@ impl SiteRoot {
         url
     }
 
+    /// The site's name, the same however its address is written.
+    pub fn name(&self) -> String {
+        self.0.as_str().trim_end_matches('/').to_ascii_lowercase()
+    }
+
     /// Whether an address that an answer named stays on this site.
     pub fn owns(&self, link: &Url) -> bool {
         let root = self.0.path().trim_end_matches('/');

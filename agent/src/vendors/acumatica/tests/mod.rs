@@ -2,7 +2,9 @@
 
 mod contract;
 mod fake;
+mod licence;
 mod lookup;
+mod pace;
 mod parsers;
 mod posting;
 mod push;
@@ -16,6 +18,7 @@ use super::{Acumatica, Settings};
 use crate::clock::Clock;
 use crate::secret::{Credential, Origin, SecretText};
 use crate::vendors::http::{Answer, Transport};
+use crate::vendors::sites::Sites;
 use crate::vendors::{Claimed, CredentialKeeper, KeepError};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -170,7 +173,7 @@ pub(super) fn connect_with(
     kept: Arc<Kept>,
     clock: Clock,
 ) -> Acumatica {
-    Acumatica::new(transport, credential(secrets), kept, &base(), settings(more), clock)
+    Acumatica::new(transport, credential(secrets), kept, &base(), settings(more), clock, &Sites::default())
 }
 
 pub(super) fn answer(status: u16, body: impl Into<Vec<u8>>) -> Answer {
