@@ -29,6 +29,7 @@ use spend::money::Money;
 use spend::plan::PostingPlan;
 use spend::posting::{ErpReceipt, Failure, FailureClass, LookUp};
 use spend::reference::ReferenceData;
+use std::collections::BTreeSet;
 
 /// Which records to read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +71,9 @@ pub struct SourcePage {
     pub documents: Vec<SpendDocument>,
     /// The others; they do not stop the readable ones.
     pub unreadable: Vec<Unreadable>,
+    /// Those of the documents that the source says were exported, where it tells; by whom it does not say.
+    #[serde(default)]
+    pub exported: BTreeSet<SourceId>,
     /// There may be more: ask again after these were acknowledged or recorded.
     pub more: bool,
     /// What the flow must know of this source.
