@@ -16,6 +16,8 @@ mod house;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+mod reread;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod stage;

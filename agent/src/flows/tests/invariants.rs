@@ -33,7 +33,14 @@ pub(super) fn breaches(world: &World, may_be_held_for: &[&str]) -> Vec<String> {
         let held: Vec<&Posting> =
             postings.iter().filter(|p| matches!(p.state, PostingState::Held(_))).copied().collect();
         for code in held.iter().flat_map(|p| codes(p)) {
-            if !may_be_held_for.contains(&code) || (code == "exported-elsewhere" && !record.elsewhere) {
+            let excused = match code {
+                // What was withdrawn before is not offered again once somebody else has exported it.
+                "exported-elsewhere" | "no-longer-ready" => record.elsewhere,
+                // A person was told of the half document when its record was withdrawn.
+                "erp-conflict" => record.withdrawn && there.iter().any(|document| document.half),
+                _ => false,
+            };
+            if !excused && !may_be_held_for.contains(&code) {
                 fault(format!("held for {code}, which nothing justifies"));
             }
         }

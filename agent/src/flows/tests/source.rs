@@ -21,6 +21,8 @@ pub(super) struct Record {
     pub(super) unreadable: Option<String>,
     /// It was withdrawn.
     pub(super) gone: bool,
+    /// It was withdrawn once, and given back perhaps.
+    pub(super) withdrawn: bool,
     /// Every content it ever had.
     pub(super) history: BTreeMap<Revision, Money>,
 }
@@ -74,6 +76,7 @@ impl FakeSource {
             elsewhere: false,
             unreadable: None,
             gone: false,
+            withdrawn: false,
             history: BTreeMap::new(),
         });
         record.history.insert(document.revision.clone(), total);
