@@ -199,6 +199,9 @@ pub struct FlowPolicy {
     pub reference_max_age: u32,
     /// How often records that were posted and marked are read again to see whether they changed. Default: 21600.
     pub change_check: u32,
+    /// How long ago a record may have been read when its posting is claimed; one that has waited longer is read again right
+    /// before. Default: 900; 0 = always.
+    pub reread_after: u32,
     /// Reference flows that must have ended well before new records are booked; what is under way is settled meanwhile.
     /// Default: none.
     pub wait_for: Vec<FlowId>,
@@ -220,6 +223,7 @@ impl Default for FlowPolicy {
             backoff_max: 1800,
             reference_max_age: 900,
             change_check: 21_600,
+            reread_after: 900,
             wait_for: Vec::new(),
             wait_max_age: 86_400,
         }

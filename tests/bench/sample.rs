@@ -41,6 +41,8 @@ pub(crate) fn acknowledged(n: u32) -> Posting {
         attempts: 1,
         failures: 0,
         counted: None,
+        read_at: None,
+        despite_mark: false,
         seen_at: at(n),
         updated_at: at(n),
     }

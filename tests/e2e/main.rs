@@ -18,6 +18,8 @@ mod house;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+mod reread;
+#[cfg(test)]
 mod routes;
 #[cfg(test)]
 mod stage;

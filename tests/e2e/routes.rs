@@ -45,6 +45,7 @@ async fn all_is_booked_or_held(stage: &Stage) {
     let sums = &proof["sums"]["USD"];
     assert_eq!(sums["erp"], total(booked.iter().copied()));
     assert_eq!(sums["held"], total(open.into_iter()));
+    assert_eq!(sums["pending"], 0, "{sums}");
     assert_eq!(tally.erp_total["USD"], total(booked.into_iter()));
 }
 

@@ -106,6 +106,12 @@ finding_codes! {
     ErpConflict = "erp-conflict", "another document under this reference";
     /// The source changed the document after it was posted.
     ChangedAfterPosting = "changed-after-posting", "changed in the source after posting";
+    /// The source changed the document after a write of an earlier state had been tried.
+    ChangedBeforePosting = "changed-before-posting", "changed in the source before it was booked";
+    /// The source says that somebody else has exported it.
+    ExportedElsewhere = "exported-elsewhere", "exported by somebody else";
+    /// The source does not give it any more, or not as approved.
+    NoLongerReady = "no-longer-ready", "not ready to be booked any more";
     /// The outcome of a write could not be determined.
     OutcomeUnknown = "outcome-unknown", "outcome of the posting unknown";
     /// All attempts failed.
@@ -118,13 +124,14 @@ impl FindingCode {
     /// Whether planning again leaves a hold for this reason standing ([`crate::posting::Event::Replanned`]), so that it
     /// takes a person's word ([`crate::posting::Event::Replay`]) beside a good plan. For the others a good plan is enough,
     /// because data or rules were all that was wrong. Held records of either sort are planned again only when a person
-    /// replays them; a run leaves them alone.
+    /// replays them; a run leaves them alone, except those that were held by a reading right before the write and are offered again.
     pub const fn needs_decision(self) -> bool {
         match self {
             Self::GuardRail
             | Self::ErpRefused
             | Self::ErpConflict
             | Self::ChangedAfterPosting
+            | Self::ExportedElsewhere
             | Self::OutcomeUnknown
             | Self::AttemptsExhausted => true,
             Self::CategoryUnmapped
@@ -159,6 +166,8 @@ impl FindingCode {
             | Self::AmountInvalid
             | Self::DateMissing
             | Self::ReferenceInvalid
+            | Self::ChangedBeforePosting
+            | Self::NoLongerReady
             | Self::SourceUnreadable => false,
         }
     }

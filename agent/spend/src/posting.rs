@@ -216,10 +216,21 @@ pub struct Posting {
     /// What its newest claim was counted as for the guard rails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<Counted>,
+    /// When its record was last found unchanged at the source; `None` = not since it was first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<Timestamp>,
+    /// A person wants it booked although the source says that somebody else has exported it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub despite_mark: bool,
     /// First seen.
     pub seen_at: Timestamp,
     /// Last transition.
     pub updated_at: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[cfg(test)]

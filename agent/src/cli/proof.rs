@@ -175,15 +175,15 @@ fn print(flow: &FlowId, proof: &Proof, args: &ProofArgs) {
         proof.counts.iter().map(|(standing, n)| format!("{n} {}", standing.name())).collect();
     output::line(if counts.is_empty() { "no record in this period".to_owned() } else { counts.join(", ") });
     output::line(if proof.agrees {
-        "the systems AGREE: source = ERP + held + pending + handled, log = ERP"
+        "the systems AGREE: source = ERP + held + pending + handled + exported elsewhere, log = ERP"
     } else {
         "the systems DIFFER: see the reasons above"
     });
 }
 
 fn print_sums(proof: &Proof) {
-    let mut table =
-        output::table(&["currency", "source", "log", "ERP", "held", "pending", "handled", "verdict"]);
+    let heads = ["currency", "source", "log", "ERP", "held", "pending", "handled", "elsewhere", "verdict"];
+    let mut table = output::table(&heads);
     for (currency, sums) in &proof.sums {
         let money = |minor: i64| output::right(Money::new(minor, *currency).to_decimal());
         table.add_row([
@@ -194,6 +194,7 @@ fn print_sums(proof: &Proof) {
             money(sums.held),
             money(sums.pending),
             money(sums.handled),
+            money(sums.exported_elsewhere),
             output::cell(if sums.agree() { "agree" } else { "DIFFER" }),
         ]);
     }

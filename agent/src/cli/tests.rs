@@ -180,6 +180,8 @@ fn sample(id: &str) -> Posting {
         attempts: 0,
         failures: 0,
         counted: None,
+        read_at: None,
+        despite_mark: false,
         seen_at: at,
         updated_at: at,
     }

@@ -136,6 +136,12 @@ impl SpendFlow {
         let revived = same.is_some_and(is_superseded);
         if let Some(same) = same.filter(|_| !revived) {
             session.report.known += 1;
+            if is_released(same, &known) {
+                return self.ready_again(same, &known, document, against, session);
+            }
+            if matches!(same.state, PostingState::Planned | PostingState::Waiting { .. }) {
+                session.listed.insert(same.key.clone(), self.clock.now());
+            }
             let mut postings = self.withdraw_notices(&known, same, session)?;
             postings.extend(self.mark_again(same).map(|p| (p, MARK_AGAIN)));
             return Ok(postings);
@@ -151,12 +157,7 @@ impl SpendFlow {
         }
         session.report.new += 1;
         let now = self.clock.now();
-        let mut postings = Vec::new();
-        for older in known.iter().filter(|p| can_be_superseded(p)) {
-            let (superseded, _) =
-                self.step(session, older, Event::Superseded { by: document.revision.clone() })?;
-            postings.push((superseded, "superseded"));
-        }
+        let mut postings = self.supersede_others(&known, &document.revision, session)?;
         match planned {
             Ok((plan, notes)) => {
                 session.note(&plan.key, notes);
@@ -172,6 +173,37 @@ impl SpendFlow {
                 ));
             }
         }
+        Ok(postings)
+    }
+
+    /// A record that was held by a reading right before its write is offered again, as it was: it is planned anew.
+    fn ready_again(
+        &self,
+        posting: &Posting,
+        known: &[Posting],
+        document: SpendDocument,
+        against: &Known,
+        session: &mut Session,
+    ) -> Result<Vec<(Posting, &'static str)>, RunError> {
+        let revision = document.revision.clone();
+        let (event, name) = match plan_document(&document, &self.settings, against) {
+            Ok((plan, _)) if !session.may_book(&plan) => {
+                session.report.left_out += 1;
+                return Ok(Vec::new());
+            }
+            Ok((plan, notes)) => {
+                session.note(&plan.key, notes);
+                session.report.planned += 1;
+                (Event::Replanned(Box::new(plan), Box::new(document)), "replanned")
+            }
+            Err(findings) => (Event::Held(findings), "held"),
+        };
+        let mut postings = self.supersede_others(known, &revision, session)?;
+        let (mut next, _) = self.step(session, posting, event)?;
+        if name == "replanned" && matches!(next.state, PostingState::Held(_)) {
+            next = self.step(session, &next, Event::Replay)?.0;
+        }
+        postings.push((Posting { read_at: Some(self.clock.now()), ..next }, name));
         Ok(postings)
     }
 
@@ -279,6 +311,21 @@ impl SpendFlow {
         }
     }
 
+    /// Nothing of the other revisions of the record is to be written any more.
+    fn supersede_others(
+        &self,
+        known: &[Posting],
+        by: &Revision,
+        session: &Session,
+    ) -> Result<Vec<(Posting, &'static str)>, RunError> {
+        let others = known.iter().filter(|p| p.revision != *by && can_be_superseded(p));
+        let superseded = others.map(|older| {
+            let (next, _) = self.step(session, older, Event::Superseded { by: by.clone() })?;
+            Ok((next, "superseded"))
+        });
+        superseded.collect()
+    }
+
     fn supersede_notices(
         &self,
         known: &[Posting],
@@ -310,10 +357,13 @@ pub(super) fn changed_after_posting(document: &SpendDocument) -> Finding {
 
 /// Whether all that it waits for is a person who looks at a change after posting.
 fn is_change_notice(posting: &Posting) -> bool {
+    waits_only_for(posting, FindingCode::ChangedAfterPosting)
+}
+
+/// Whether it is held for this reason alone, and nothing is in doubt.
+pub(super) fn waits_only_for(posting: &Posting, code: FindingCode) -> bool {
     match &posting.state {
-        PostingState::Held(hold) => {
-            !hold.in_doubt && hold.findings.iter().all(|f| f.code == FindingCode::ChangedAfterPosting)
-        }
+        PostingState::Held(hold) => !hold.in_doubt && hold.findings.iter().all(|f| f.code == code),
         PostingState::Planned
         | PostingState::Claimed { .. }
         | PostingState::InDoubt { .. }
@@ -323,6 +373,17 @@ fn is_change_notice(posting: &Posting) -> bool {
         | PostingState::Superseded { .. }
         | PostingState::Handled { .. } => false,
     }
+}
+
+/// Whether a posting whose record is offered again needs nobody's word any more: all that it waited for is that its
+/// record is offered like this, and nothing of another revision is booked.
+pub(super) fn is_released(posting: &Posting, known: &[Posting]) -> bool {
+    let not_written = |p: &Posting| waits_only_for(p, FindingCode::ChangedBeforePosting);
+    let waits = waits_only_for(posting, FindingCode::NoLongerReady)
+        || not_written(posting)
+        // Told as a change after a posting that has not come about since.
+        || (is_change_notice(posting) && known.iter().any(not_written));
+    waits && !known.iter().any(|other| other.key != posting.key && may_be_in_erp(other))
 }
 
 fn is_superseded(posting: &Posting) -> bool {

@@ -7,6 +7,7 @@
 //! - [`spend_flow`]: one run from start to end; reads like the protocol;
 //! - [`intake`]: records to planned or held postings;
 //! - `posting`: looking up, claiming, writing, settling, acknowledging;
+//! - `reread`: reading records again that have waited, right before they are claimed;
 //! - `mirror`: the reference data a flow validates against; `limits`: the machine's guard rails;
 //! - [`merchants`]: which vendor a merchant is, as people chose;
 //! - [`preview`]: the same plan as a run, shown and not applied;
@@ -24,6 +25,7 @@ pub mod preview;
 pub mod proof;
 pub mod reference_flow;
 pub mod replay;
+mod reread;
 pub mod settings;
 pub mod spend_flow;
 mod sweep;

@@ -1,9 +1,12 @@
-//! Writing postings exactly once: look up, claim, write, settle, acknowledge, in batches that share commits.
+//! Writing postings exactly once: read again what has waited, look up, claim, write, settle, acknowledge, in batches that
+//! share commits.
 //!
-//! The order inside a batch is the protocol: every look-up of the batch, one durable claim for all that may be
-//! written, the writes, one durable commit of their answers, and only then the acknowledgement at the source. What the
-//! source answered to that announces nothing, so it becomes durable with the next commit, whichever that is.
+//! The order inside a batch is the protocol: one reading of what was read too long ago (`reread`), every look-up of the
+//! batch, one durable claim for all that may be written, the writes, one durable commit of their answers, and only then
+//! the acknowledgement at the source. What the source answered to that announces nothing, so it becomes durable with the
+//! next commit, whichever that is.
 
+use super::reread::Withheld;
 use super::spend_flow::{RunError, Session, SpendFlow, is_connection_wide};
 use crate::store::{AuditDraft, Batch};
 use crate::vendors::http::CallContext;
@@ -163,6 +166,10 @@ impl SpendFlow {
                 {
                     work.settled.push(posting);
                 }
+                // Without the source, what must be read again first cannot be written.
+                NextAction::LookUpThenClaim if session.source_down && self.is_stale(&posting, session) => {
+                    work.settled.push(posting);
+                }
                 NextAction::LookUpThenClaim | NextAction::LookUp if !session.erp_down && !self.stopping() => {
                     work.look_up.push(posting);
                 }
@@ -193,7 +200,8 @@ impl SpendFlow {
         for posting in work.settled {
             commit.put_posting(posting);
         }
-        let writable = self.look_up_all(work.look_up, &mut commit, session).await?;
+        let (due, withheld) = self.read_again(work.look_up, &mut commit, session).await?;
+        let writable = self.look_up_all(due, withheld, &mut commit, session).await?;
         let writable = self.within_guard_rails(writable, &mut commit, session)?;
         let answered = self.claim_and_write(writable, commit, session).await?;
         let mut to_mark = work.acknowledge;
@@ -201,10 +209,12 @@ impl SpendFlow {
         self.acknowledge_all(to_mark, session).await
     }
 
-    /// Looks postings up, a few at a time. What may be written comes back; everything else is in `commit`.
+    /// Looks postings up, a few at a time. What may be written comes back, without what is withheld; everything else is
+    /// in `commit`.
     async fn look_up_all(
         &self,
         postings: Vec<Posting>,
+        mut withheld: Withheld,
         commit: &mut Batch,
         session: &mut Session,
     ) -> Result<Vec<Writable>, RunError> {
@@ -230,9 +240,16 @@ impl SpendFlow {
             commit.audit(entry);
             session.count(&posting, &next);
             match (answer, &next.state) {
-                (Ok(found), PostingState::Planned) if wanted_to_write => {
-                    writable.push(Writable { posting: next, found });
-                }
+                (Ok(found), PostingState::Planned) if wanted_to_write => match withheld.remove(&next.key) {
+                    Some(why) if why.stands_against(&found) => {
+                        self.withhold(&next, &found, why, commit, session)?;
+                    }
+                    Some(why) => {
+                        session.newer.extend(why.newer);
+                        writable.push(Writable { posting: next, found });
+                    }
+                    None => writable.push(Writable { posting: next, found }),
+                },
                 _ => {
                     commit.put_posting(next);
                 }

@@ -1,7 +1,7 @@
 //! The preview: the same reading, planning and looking up as a run, shown as a difference against the ERP. It writes
 //! nothing, neither to a vendor nor to the posting log.
 
-use super::intake::{changed_after_posting, may_be_in_erp, plan_document, ready_window};
+use super::intake::{changed_after_posting, is_released, may_be_in_erp, plan_document, ready_window};
 use super::merchants::Known;
 use super::settings::FlowSettings;
 use super::spend_flow::{RunError, SpendFlow};
@@ -217,6 +217,8 @@ fn expect(
     {
         return (Would::Post { plan: Box::new(plan.clone()) }, Vec::new());
     }
+    // What only a reading had held is planned anew as soon as it is offered again.
+    let same = same.filter(|posting| !is_released(posting, known));
     let would = match same.map(|p| &p.state) {
         Some(PostingState::Posted { receipt, .. } | PostingState::Acknowledged { receipt, .. }) => {
             Would::AlreadyThere { receipt: receipt.clone() }

@@ -26,6 +26,8 @@ pub enum Standing {
     Held,
     /// Closed by a person.
     Handled,
+    /// Somebody else has exported it, and this flow has not booked it.
+    ExportedElsewhere,
     /// Read by no run yet.
     NotRead,
     /// The log says booked, the ERP has nothing under its reference (voided or deleted there).
@@ -46,7 +48,12 @@ impl Standing {
     /// Whether money is where it should be, or visibly waiting.
     pub const fn is_explained(self) -> bool {
         match self {
-            Self::Booked | Self::Pending | Self::Held | Self::Handled | Self::NotRead => true,
+            Self::Booked
+            | Self::Pending
+            | Self::Held
+            | Self::Handled
+            | Self::ExportedElsewhere
+            | Self::NotRead => true,
             Self::MissingInErp
             | Self::EditedInErp
             | Self::Doubled
@@ -63,6 +70,7 @@ impl Standing {
             Self::Pending => "pending",
             Self::Held => "held",
             Self::Handled => "handled",
+            Self::ExportedElsewhere => "exported elsewhere",
             Self::NotRead => "not read",
             Self::MissingInErp => "missing in ERP",
             Self::EditedInErp => "edited in ERP",
@@ -112,13 +120,16 @@ pub struct ProofSums {
     pub pending: i64,
     /// Of the source, what a person closed.
     pub handled: i64,
+    /// Of the source, what somebody else has exported.
+    #[serde(default)]
+    pub exported_elsewhere: i64,
 }
 
 impl ProofSums {
-    /// Source = ERP + held + pending + handled, and log = ERP.
+    /// Source = ERP + held + pending + handled + exported elsewhere, and log = ERP.
     pub fn agree(&self) -> bool {
-        let parts =
-            [self.erp, self.held, self.pending, self.handled].iter().map(|v| i128::from(*v)).sum::<i128>();
+        let parts = [self.erp, self.held, self.pending, self.handled, self.exported_elsewhere];
+        let parts = parts.iter().map(|v| i128::from(*v)).sum::<i128>();
         i128::from(self.source) == parts && self.log == self.erp
     }
 }
@@ -155,7 +166,8 @@ impl SpendFlow {
             Err(failure) => return Ok(Err(failure)),
         };
         let within = |approved: Option<Date>| approved.is_some_and(|day| from <= day && day <= to);
-        let source: Vec<SpendDocument> = page.documents.into_iter().filter(|d| within(d.approved)).collect();
+        let documents = page.documents.into_iter().filter(|d| within(d.approved)).collect();
+        let source = SourceSide { documents, exported: page.exported, select: self.settings.rules.select };
         let mut log = Vec::new();
         let mut stems = BTreeSet::new();
         let of_flow = PostingFilter { flow: Some(self.settings.flow().clone()), ..PostingFilter::default() };
@@ -167,7 +179,7 @@ impl SpendFlow {
                 log.push(posting);
             }
         })?;
-        Ok(Ok(state(from, to, self.settings.rules.select, source, log, &stems, erp)))
+        Ok(Ok(state(from, to, source, log, &stems, &erp)))
     }
 
     /// The ERP's documents under this flow's prefix. Posting dates can lie after the day of approval (next open
@@ -179,18 +191,27 @@ impl SpendFlow {
     }
 }
 
+/// What the source says.
+struct SourceSide {
+    documents: Vec<SpendDocument>,
+    /// Those that it says were exported.
+    exported: BTreeSet<SourceId>,
+    /// The lines that the flow books.
+    select: LineSelection,
+}
+
 /// Puts the three sides together. `stems` are the references of all postings of the flow, of whatever period.
 fn state(
     from: Date,
     to: Date,
-    select: LineSelection,
-    source: Vec<SpendDocument>,
+    source: SourceSide,
     log: Vec<Posting>,
     stems: &BTreeSet<String>,
-    erp: Vec<ErpDocument>,
+    erp: &[ErpDocument],
 ) -> Proof {
+    let SourceSide { documents, exported, select } = source;
     let mut in_source: BTreeMap<SourceId, SpendDocument> =
-        source.into_iter().map(|d| (d.source_id.clone(), d)).collect();
+        documents.into_iter().map(|d| (d.source_id.clone(), d)).collect();
     let mut by_record: BTreeMap<SourceId, Vec<Posting>> = BTreeMap::new();
     for posting in log {
         by_record.entry(posting.source_id.clone()).or_default().push(posting);
@@ -198,21 +219,59 @@ fn state(
     let mut rows = Vec::new();
     for (source_id, postings) in by_record {
         let document = in_source.remove(&source_id);
-        rows.push(record_row(source_id, document.as_ref(), &postings, select, &erp));
+        let row = record_row(source_id, document.as_ref(), &postings, select, erp);
+        let marked = document.is_some_and(|document| exported.contains(&document.source_id));
+        rows.push(if marked { exported_elsewhere(row, &postings) } else { row });
     }
-    rows.extend(in_source.into_values().map(|document| ProofRow {
-        source_id: Some(document.source_id.clone()),
-        reference: None,
-        title: document.title.clone(),
-        currency: document.currency,
-        source: Some(selected_total(&document, select)),
-        log: None,
-        erp: None,
-        standing: Standing::NotRead,
-        detail: "no run has read this record yet".to_owned(),
+    rows.extend(in_source.into_values().map(|document| {
+        let marked = exported.contains(&document.source_id);
+        unread_row(document, select, marked)
     }));
     rows.extend(erp.iter().filter(|d| !known(stems, &d.reference)).map(stray_row));
     summarise(from, to, rows)
+}
+
+fn unread_row(document: SpendDocument, select: LineSelection, marked: bool) -> ProofRow {
+    let (standing, detail) = if marked {
+        (Standing::ExportedElsewhere, "exported in the spend system before this flow had read it".to_owned())
+    } else {
+        (Standing::NotRead, "no run has read this record yet".to_owned())
+    };
+    ProofRow {
+        source: Some(selected_total(&document, select)),
+        source_id: Some(document.source_id),
+        reference: None,
+        title: document.title,
+        currency: document.currency,
+        log: None,
+        erp: None,
+        standing,
+        detail,
+    }
+}
+
+/// A record that the source says was exported, and that is not booked here: it will not come on its way any more. What
+/// is in doubt may have been ours, and a person's word on it counts more.
+fn exported_elsewhere(row: ProofRow, postings: &[Posting]) -> ProofRow {
+    let waits = |posting: &Posting| match &posting.state {
+        PostingState::Planned | PostingState::Waiting { .. } => !posting.despite_mark,
+        PostingState::Held(hold) => !hold.in_doubt,
+        PostingState::Superseded { .. } => true,
+        PostingState::Claimed { .. }
+        | PostingState::InDoubt { .. }
+        | PostingState::Posted { .. }
+        | PostingState::Acknowledged { .. }
+        | PostingState::Handled { .. } => false,
+    };
+    if row.erp.is_some() || !postings.iter().all(waits) {
+        return row;
+    }
+    let here = match row.standing {
+        Standing::Held => format!("held here: {}", row.detail),
+        _ => format!("{} here", row.detail),
+    };
+    let detail = format!("the spend system says that somebody else has exported it; {here}");
+    ProofRow { standing: Standing::ExportedElsewhere, detail, ..row }
 }
 
 fn known(stems: &BTreeSet<String>, reference: &str) -> bool {
@@ -359,6 +418,9 @@ fn summarise(from: Date, to: Date, rows: Vec<ProofRow>) -> Proof {
             // A document whose outcome is in doubt may be in the ERP already; it counts once.
             Standing::Pending => sum.pending = sum.pending.saturating_add(source.saturating_sub(erp)),
             Standing::NotRead => sum.pending = sum.pending.saturating_add(source),
+            Standing::ExportedElsewhere => {
+                sum.exported_elsewhere = sum.exported_elsewhere.saturating_add(source);
+            }
             Standing::Handled => sum.handled = sum.handled.saturating_add(source),
             Standing::Booked
             | Standing::MissingInErp

@@ -1,15 +1,16 @@
 //! What a person may do to a posting: replay it (same posting key, after mending the cause) or close it with a note.
 //! A replay never books twice: what is in the ERP already is said so, and every write is preceded by a look-up.
 
-use super::intake::{may_be_in_erp, plan_document};
+use super::intake::{may_be_in_erp, plan_document, waits_only_for};
 use super::merchants::Known;
+use super::reread::exported_elsewhere;
 use super::spend_flow::{RunError, Session, SpendFlow};
 use crate::store::{AuditDraft, AuditKind, Batch};
 use crate::vendors::SourceWindow;
 use serde::{Deserialize, Serialize};
 use spend::document::SpendDocument;
-use spend::finding::Finding;
-use spend::ids::PostingKey;
+use spend::finding::{Finding, FindingCode};
+use spend::ids::{PostingKey, SourceId};
 use spend::posting::{ErpReceipt, Event, Failure, FailureClass, Posting, PostingState, TransitionError};
 
 /// Who asks for a decision, and why; both end in the audit trail.
@@ -147,25 +148,26 @@ impl SpendFlow {
             });
         };
         let against = self.known(reference)?;
-        let document = match self.source.read(&SourceWindow::Ids(vec![posting.source_id.clone()])).await {
-            Ok(page) => page.documents.into_iter().find(|d| d.source_id == posting.source_id),
-            Err(failure) => {
-                return Ok(Decided::Refused {
-                    why: format!("the record could not be read again: {failure}"),
-                });
-            }
+        let (document, exported) = match self.read_one(&posting.source_id).await {
+            Ok(read) => read,
+            Err(why) => return Ok(Decided::Refused { why }),
         };
-        let Some(document) = document else {
-            return Ok(Decided::Refused {
-                why: "the source does not give this record any more (withdrawn, or in a state that is not booked)"
-                    .to_owned(),
-            });
+        let posting = &Posting {
+            read_at: Some(self.clock.now()),
+            // Whoever replays what is held for somebody else's export knows of it, and wants it booked.
+            despite_mark: posting.despite_mark || waits_only_for(posting, FindingCode::ExportedElsewhere),
+            ..posting.clone()
         };
+        let known = self.store.postings_of(self.settings.flow(), &posting.source_id)?;
+        let booked = known.iter().any(|other| other.key != posting.key && may_be_in_erp(other));
+        // Where another revision is booked the mark is ours.
+        if exported && !booked && !posting.despite_mark {
+            return self.hold_again(session, posting, vec![exported_elsewhere(posting)], decision).await;
+        }
         if document.revision != posting.revision {
             return self.replace(session, posting, document, &against, decision).await;
         }
-        let known = self.store.postings_of(self.settings.flow(), &posting.source_id)?;
-        if known.iter().any(|other| other.key != posting.key && may_be_in_erp(other)) {
+        if booked {
             return Ok(Decided::Refused {
                 why: "another revision of this record is booked or closed already; correct the document in the ERP by \
                       hand, then close this one with `purser records handle`"
@@ -192,11 +194,30 @@ impl SpendFlow {
                 self.commit(batch).await?;
                 Ok(Decided::Planned)
             }
-            Err(findings) => {
-                self.decide(session, posting, Event::Held(findings.clone()), decision, "replay").await?;
-                Ok(Decided::StillHeld { findings })
-            }
+            Err(findings) => self.hold_again(session, posting, findings, decision).await,
         }
+    }
+
+    /// A record as the source gives it now, and whether it says that it was exported; or why not, in words.
+    async fn read_one(&self, id: &SourceId) -> Result<(SpendDocument, bool), String> {
+        let page = self.source.read(&SourceWindow::Ids(vec![id.clone()])).await;
+        let page = page.map_err(|failure| format!("the record could not be read again: {failure}"))?;
+        let exported = page.exported.contains(id);
+        let document = page.documents.into_iter().find(|document| document.source_id == *id);
+        let gone =
+            "the source does not give this record any more (withdrawn, or in a state that is not booked)";
+        Ok((document.ok_or(gone)?, exported))
+    }
+
+    async fn hold_again(
+        &self,
+        session: &Session,
+        posting: &Posting,
+        findings: Vec<Finding>,
+        decision: &Decision,
+    ) -> Result<Decided, RunError> {
+        self.decide(session, posting, Event::Held(findings.clone()), decision, "replay").await?;
+        Ok(Decided::StillHeld { findings })
     }
 
     /// The record has changed since it was held: the newer state takes its place, by the same rules as at intake.

@@ -34,6 +34,8 @@ pub struct FlowSettings {
     pub reference_max_age: TimeDelta,
     /// How often marked records are read again to detect changes after posting.
     pub change_check: TimeDelta,
+    /// Age of a reading at which a record is read again before its posting is claimed; zero = always.
+    pub reread_after: TimeDelta,
     /// Reference flows that must have ended well before new records are booked.
     pub wait_for: Vec<FlowId>,
     /// How long ago that may be at most.
@@ -62,6 +64,7 @@ impl FlowSettings {
             posting: posting_policy(&flow.policy),
             reference_max_age: TimeDelta::seconds(flow.policy.reference_max_age.into()),
             change_check: TimeDelta::seconds(flow.policy.change_check.into()),
+            reread_after: TimeDelta::seconds(flow.policy.reread_after.into()),
             wait_for: flow.policy.wait_for.clone(),
             wait_max_age: TimeDelta::seconds(flow.policy.wait_max_age.into()),
             rules: flow.mapping.clone(),

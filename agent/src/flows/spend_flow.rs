@@ -8,10 +8,11 @@ use super::settings::FlowSettings;
 use crate::clock::Clock;
 use crate::store::{AuditDraft, AuditKind, Batch, RunRecord, RunReport, StateTable, Store, StoreError};
 use crate::vendors::http::CallContext;
-use crate::vendors::{ErpTarget, SourceWindow, SpendSource};
+use crate::vendors::{ErpTarget, SourcePage, SourceWindow, SpendSource};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
+use spend::document::SpendDocument;
 use spend::finding::Finding;
 use spend::guard::Spent;
 use spend::ids::{PostingKey, RunId};
@@ -77,6 +78,10 @@ pub(super) struct Session {
     pub(super) late: Batch,
     /// What is worth noting of plans that were just made; it goes into their audit entries.
     pub(super) notes: BTreeMap<PostingKey, Vec<Finding>>,
+    /// When this run's own lists showed records of postings that wait to be written, unchanged.
+    pub(super) listed: BTreeMap<PostingKey, Timestamp>,
+    /// Newer states of records that were read again before they were to be booked; intake takes them in.
+    pub(super) newer: Vec<SpendDocument>,
     /// When the run asks for another one, beside what its postings ask for.
     look_again: Option<Timestamp>,
 }
@@ -172,6 +177,8 @@ impl SpendFlow {
             spent: Spent::default(),
             late: Batch::new(),
             notes: BTreeMap::new(),
+            listed: BTreeMap::new(),
+            newer: Vec::new(),
             look_again: None,
         }
     }
@@ -205,6 +212,7 @@ impl SpendFlow {
         let mut intake = Intake::new(self.known(reference)?);
         let mut limit = self.settings.page_size;
         let mut complete = false;
+        self.take_in_newer(&mut intake, session).await?;
         while !self.stopping() {
             let page = match self.source.read(&SourceWindow::Ready { from, to, limit }).await {
                 Ok(page) => page,
@@ -233,9 +241,22 @@ impl SpendFlow {
                 break;
             }
         }
+        self.take_in_newer(&mut intake, session).await?;
         // What was left out must be read again.
         let complete = complete && session.report.left_out == 0;
         self.move_watermark(mark, &intake, complete, session).await
+    }
+
+    /// Takes in what was found changed right before it was to be booked. What is lost here in a crash is found again: the
+    /// earlier state stays planned, and is read again.
+    async fn take_in_newer(&self, intake: &mut Intake, session: &mut Session) -> Result<(), RunError> {
+        let documents = std::mem::take(&mut session.newer);
+        if documents.is_empty() {
+            return Ok(());
+        }
+        let page = SourcePage { documents, ..SourcePage::default() };
+        let fresh = self.take_in(page, intake, session)?;
+        self.work_on(fresh, session).await
     }
 
     /// Records that were posted and marked do not come back by themselves when they are edited; so they are read
@@ -415,6 +436,9 @@ impl SpendFlow {
             "attempts": posting.attempts,
             "to": posting.state,
         });
+        if let Some(read_at) = posting.read_at {
+            detail["read_again"] = serde_json::json!(read_at);
+        }
         if let (Some(plan), "planned" | "replanned") = (&posting.plan, event) {
             detail["plan"] = serde_json::to_value(plan).unwrap_or_default();
             if let Some(notes) = session.notes.get(&posting.key) {

@@ -74,6 +74,9 @@ pub struct SourcePage {
     pub documents: Vec<SpendDocument>,
     /// The others; they do not stop the readable ones.
     pub unreadable: Vec<Unreadable>,
+    /// Those of the documents that the source says were exported, where it tells; by whom it does not say.
+    #[serde(default)]
+    pub exported: BTreeSet<SourceId>,
     /// There may be more: ask again after these were acknowledged or recorded.
     pub more: bool,
     /// What the flow must know of this source.

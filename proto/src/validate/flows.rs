@@ -217,6 +217,7 @@ fn policy(check: &mut Check, path: &str, policy: &FlowPolicy, document: Document
     check.range(at("backoff_max"), policy.backoff_max, 1, 86_400);
     check.range(at("reference_max_age"), policy.reference_max_age, 0, 86_400);
     check.range(at("change_check"), policy.change_check, 0, 604_800);
+    check.range(at("reread_after"), policy.reread_after, 0, 86_400);
     check.range(at("wait_max_age"), policy.wait_max_age, 60, 31_536_000);
     if policy.backoff_max < policy.backoff_base {
         check.refuse(

@@ -590,4 +590,9 @@ async fn named_records_are_read_in_any_number_and_those_turned_back_are_not_ther
     account.wire.control("review", json!({ "id": back }));
     let page = account.client().read(&SourceWindow::Ids(named)).await.unwrap();
     assert_holds(&page, all.iter().filter(|record| record.id != back));
+    let done: BTreeSet<&str> =
+        all.iter().filter(|record| record.done).map(|record| record.id.as_str()).collect();
+    assert!(!done.is_empty());
+    let told: BTreeSet<&str> = page.exported.iter().map(SourceId::as_str).collect();
+    assert_eq!(told, done, "which of them were exported is told");
 }

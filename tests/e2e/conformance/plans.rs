@@ -156,6 +156,8 @@ fn posting(plan: &PostingPlan) -> Posting {
         attempts: 1,
         failures: 0,
         counted: None,
+        read_at: None,
+        despite_mark: false,
         seen_at: noon(),
         updated_at: noon(),
     }

@@ -43,6 +43,9 @@ impl FindingCode {
             Self::ErpRefused => ERP_REFUSED,
             Self::ErpConflict => ERP_CONFLICT,
             Self::ChangedAfterPosting => CHANGED_AFTER_POSTING,
+            Self::ChangedBeforePosting => CHANGED_BEFORE_POSTING,
+            Self::ExportedElsewhere => EXPORTED_ELSEWHERE,
+            Self::NoLongerReady => NO_LONGER_READY,
             Self::OutcomeUnknown => OUTCOME_UNKNOWN,
             Self::AttemptsExhausted => ATTEMPTS_EXHAUSTED,
             Self::SourceUnreadable => SOURCE_UNREADABLE,
@@ -425,6 +428,42 @@ To mend it, correct the earlier document in the ERP by hand (reverse it, or book
 posting with `purser records handle` and a note that names the correction.
 
 Replaying is for the case that the earlier document has been removed from the ERP.";
+
+const CHANGED_BEFORE_POSTING: &str = "\
+The record was read again right before it was to be booked, and it is not what it was when its booking was planned. A
+first attempt to write the earlier state had failed before that.
+
+It is held because the earlier state must not be booked any more. The ERP was asked and has nothing of it.
+
+Nothing needs to be mended as a rule: the newer state takes the place of this one, in the same run or the next, and is
+looked up in the ERP before it is written. If this one stays, replay it with `purser records replay`: the record is read
+again and the newer state planned.";
+
+const EXPORTED_ELSEWHERE: &str = "\
+The spend system says that this record was exported, and it was not this flow that did it: a person, or another
+program, has marked it since it was read.
+
+It is held because whoever marked a record has as a rule booked it too; writing it now would book it twice. The ERP was
+asked first: under the reference of this flow there is nothing whole.
+
+To mend it, find out who exported the record (the spend system's history shows it) and whether the ERP has it under
+another reference. If it is booked, close this one with `purser records handle` and a note. In the proof it stands as
+exported elsewhere. If the finding names a half-written document of an earlier attempt, remove that one in the ERP.
+
+If it is not booked and is to be, replay it with `purser records replay`: your word counts from then on, although the
+mark stays.";
+
+const NO_LONGER_READY: &str = "\
+The record was read again right before it was to be booked, and the spend system does not give it any more, or gives it
+in a state that is not booked: it was deleted, voided, or turned back for review.
+
+It is held because only what is approved is booked. The ERP was asked first and does not have it whole.
+
+To mend it, have the record approved again in the spend system. As soon as it is offered again it is booked by itself;
+when it was edited meanwhile, the newer state takes the place of this one.
+
+If it will not come back, close this one with `purser records handle` and a note. If the finding names a half-written
+document of an earlier attempt, remove that one in the ERP.";
 
 const OUTCOME_UNKNOWN: &str = "\
 A write was sent and its answer was lost. After the settle window the ERP shows no such document, but this ERP does not

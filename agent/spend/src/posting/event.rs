@@ -52,6 +52,8 @@ pub enum Event {
     },
     /// The ERP could not be asked.
     LookUpFailed(Failure),
+    /// The reading right before the claim failed, or the record is another one by now: nothing is written this time.
+    PutOff(Failure),
     /// The write was answered, or its answer is lost.
     PostAnswered(Result<ErpReceipt, Failure>),
     /// Start-up found a claim without a result.
@@ -90,6 +92,7 @@ impl Event {
             Self::Claimed => "claimed",
             Self::LookedUp { .. } => "looked-up",
             Self::LookUpFailed(_) => "look-up-failed",
+            Self::PutOff(_) => "put-off",
             Self::PostAnswered(_) => "post-answered",
             Self::Recovered => "recovered",
             Self::Released => "released",

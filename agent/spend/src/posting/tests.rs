@@ -147,6 +147,26 @@ fn a_refused_credential_pauses_long_and_never_exhausts_the_attempts() {
 }
 
 #[test]
+fn what_is_put_off_waits_for_a_bounded_number_of_times_and_only_before_a_write() {
+    let put_off = |class| Event::PutOff(failure(class));
+    // A refusal by the source says nothing against the document.
+    let refused = FailureClass::Rejected { findings: Vec::new() };
+    let mut posting = sample_posting();
+    for second in 0..2 {
+        posting = posting.after(put_off(refused.clone()), second);
+        assert!(matches!(posting.state, PostingState::Waiting { .. }), "{posting:?}");
+        assert_eq!((posting.attempts, posting.failures), (0, u32::try_from(second).unwrap() + 1));
+    }
+    assert_eq!(posting.after(put_off(refused), 2).hold_codes(), [FindingCode::AttemptsExhausted]);
+    let until = moment(600);
+    assert_eq!(sample_posting().after(put_off(FailureClass::Throttled { until }), 1).due_at(), Some(until));
+    for sent in [claimed(), in_doubt()] {
+        let event = put_off(FailureClass::Unavailable);
+        assert!(sent.apply(event, &policy(), 1.0, &moment(1).into()).is_err(), "{sent:?}");
+    }
+}
+
+#[test]
 fn nothing_is_written_within_the_settle_window() {
     let mut posting = in_doubt();
     let mut now = 5;
@@ -467,6 +487,7 @@ fn some_event() -> impl Strategy<Value = Event> {
         6 => Just(Event::Claimed),
         8 => (found, any::<bool>()).prop_map(|(found, unique)| looked(found, unique)),
         2 => some_failure().prop_map(Event::LookUpFailed),
+        1 => some_failure().prop_map(Event::PutOff),
         4 => some_failure().prop_map(|failure| Event::PostAnswered(Err(failure))),
         1 => Just(Event::PostAnswered(Ok(receipt()))),
         2 => Just(Event::Recovered),
@@ -528,6 +549,7 @@ impl Observer {
             Event::Replay if matches!(before.state, PostingState::Held(_)) => self.unknown_since = None,
             Event::LookedUp { .. }
             | Event::LookUpFailed(_)
+            | Event::PutOff(_)
             | Event::Recovered
             | Event::Acknowledged
             | Event::AcknowledgeFailed(_)

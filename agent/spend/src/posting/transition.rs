@@ -34,6 +34,7 @@ impl Posting {
             Event::Claimed => self.claim(&moment, name),
             Event::LookedUp { found, unique } => self.looked_up(found, unique, &moment, name),
             Event::LookUpFailed(failure) => self.look_up_failed(failure, &moment, name),
+            Event::PutOff(failure) => self.put_off(failure, &moment, name),
             Event::PostAnswered(answer) => self.post_answered(answer, &moment, name),
             Event::Recovered => self.recover(&moment, name),
             Event::Released => self.release(name),
@@ -162,6 +163,33 @@ impl Posting {
             PostingState::Claimed { .. }
             | PostingState::Posted { .. }
             | PostingState::Acknowledged { .. }
+            | PostingState::Superseded { .. }
+            | PostingState::Handled { .. } => self.refuse(event),
+        }
+    }
+
+    /// Nothing is written by an old reading. A refusal concerns the source and not the document, so it is tried again like
+    /// any other failure, for a bounded number of times.
+    fn put_off(
+        &self,
+        failure: Failure,
+        moment: &Moment<'_>,
+        event: &'static str,
+    ) -> Result<Posting, TransitionError> {
+        match &self.state {
+            PostingState::Planned | PostingState::Waiting { .. } => Ok(match failure.class {
+                FailureClass::Throttled { until } => self.waiting(moment.throttled(until), failure.message),
+                FailureClass::Unauthorised => self.waiting(moment.credential_pause(), failure.message),
+                FailureClass::NotSent
+                | FailureClass::Rejected { .. }
+                | FailureClass::InDoubt
+                | FailureClass::Unavailable => self.failed_once_more(failure.message, moment),
+            }),
+            PostingState::Claimed { .. }
+            | PostingState::InDoubt { .. }
+            | PostingState::Posted { .. }
+            | PostingState::Acknowledged { .. }
+            | PostingState::Held(_)
             | PostingState::Superseded { .. }
             | PostingState::Handled { .. } => self.refuse(event),
         }

@@ -83,6 +83,8 @@ impl Posting {
             attempts: 0,
             failures: 0,
             counted: None,
+            read_at: None,
+            despite_mark: false,
             seen_at: now,
             updated_at: now,
         }
@@ -117,6 +119,11 @@ impl Posting {
             | PostingState::Superseded { .. }
             | PostingState::Handled { .. } => None,
         }
+    }
+
+    /// When its record was last read at the source, as far as this posting knows.
+    pub fn last_read(&self) -> Timestamp {
+        self.read_at.unwrap_or(self.seen_at)
     }
 
     /// Whether it still needs the agent or a person.

@@ -33,7 +33,14 @@ pub(super) fn breaches(world: &World, may_be_held_for: &[&str]) -> Vec<String> {
         let held: Vec<&Posting> =
             postings.iter().filter(|p| matches!(p.state, PostingState::Held(_))).copied().collect();
         for code in held.iter().flat_map(|p| codes(p)) {
-            if !may_be_held_for.contains(&code) {
+            let excused = match code {
+                // What was withdrawn before is not offered again once somebody else has exported it.
+                "exported-elsewhere" | "no-longer-ready" => record.elsewhere,
+                // A person was told of the half document when its record was withdrawn.
+                "erp-conflict" => record.withdrawn && there.iter().any(|document| document.half),
+                _ => false,
+            };
+            if !excused && !may_be_held_for.contains(&code) {
                 fault(format!("held for {code}, which nothing justifies"));
             }
         }
@@ -48,11 +55,11 @@ pub(super) fn breaches(world: &World, may_be_held_for: &[&str]) -> Vec<String> {
                 fault("not at rest".to_owned());
             }
         }
-        if record.marked && there.is_empty() {
+        if record.marked && there.is_empty() && !record.elsewhere {
             fault("marked at the source and not in the ERP".to_owned());
         }
         match there.as_slice() {
-            [] if held.is_empty() => fault("lost".to_owned()),
+            [] if held.is_empty() && !record.elsewhere => fault("lost".to_owned()),
             [] => {}
             [one] => {
                 let booked = record.history.iter().find(|(revision, _)| {

@@ -13,12 +13,12 @@ fn span() -> (Date, Date) {
     ("2026-01-01".parse().unwrap(), "2026-01-31".parse().unwrap())
 }
 
-async fn proof(world: &World) -> Proof {
+pub(super) async fn proof(world: &World) -> Proof {
     let (from, to) = span();
     world.flow().proof(from, to).await.unwrap().unwrap()
 }
 
-fn standing(proof: &Proof, id: &str) -> Standing {
+pub(super) fn standing(proof: &Proof, id: &str) -> Standing {
     let rows: Vec<_> =
         proof.rows.iter().filter(|row| row.source_id.as_ref().is_some_and(|i| i.as_str() == id)).collect();
     assert_eq!(rows.len(), 1, "one row for {id}");
@@ -94,6 +94,47 @@ async fn records_that_wait_do_not_spoil_the_sums() {
     assert!(proof.agrees, "{proof:?}");
     let sums = proof.sums[&Currency::USD];
     assert_eq!((sums.source, sums.erp, sums.held, sums.pending), (209, 100, 70, 39));
+}
+
+#[tokio::test]
+async fn what_somebody_else_has_exported_is_listed_and_counted_by_its_own_reason() {
+    let mut world = booked(&["BOOKED"]).await;
+    world.report("HELD", 70);
+    world.source.edit("HELD", |document| document.lines[0].category = None);
+    world.report("HANDLED", 40);
+    world.source.edit("HANDLED", |document| document.lines[0].category = None);
+    world.pass(1);
+    world.run().await;
+    let decision = Decision { by: "ann".to_owned(), note: "booked by hand".to_owned() };
+    world.flow().handle(&world.key("HANDLED"), &decision).await.unwrap();
+    world.report("DOUBT", 20);
+    world.faults.once(Call::Post, Fault::Fail(FailureClass::InDoubt));
+    world.pass(1);
+    world.run().await;
+    world.report("UNREAD", 9);
+    for id in ["HELD", "HANDLED", "DOUBT", "UNREAD"] {
+        world.source.export_elsewhere(id);
+    }
+    let proof = proof(&world).await;
+    for (id, expected) in [
+        ("BOOKED", Standing::Booked),
+        ("HELD", Standing::ExportedElsewhere),
+        ("HANDLED", Standing::Handled),
+        ("DOUBT", Standing::Pending),
+        ("UNREAD", Standing::ExportedElsewhere),
+    ] {
+        assert_eq!(standing(&proof, id), expected, "{id}");
+    }
+    let detail = |id: &str| {
+        let row = proof.rows.iter().find(|row| row.source_id.as_ref().is_some_and(|i| i.as_str() == id));
+        row.unwrap().detail.clone()
+    };
+    assert!(detail("HELD").contains("held here: category-missing"), "{}", detail("HELD"));
+    assert!(detail("UNREAD").contains("exported"), "{}", detail("UNREAD"));
+    assert!(proof.agrees, "{proof:?}");
+    let sums = proof.sums[&Currency::USD];
+    assert_eq!((sums.source, sums.erp, sums.exported_elsewhere), (239, 100, 79));
+    assert_eq!((sums.held, sums.handled, sums.pending), (0, 40, 20));
 }
 
 #[tokio::test]

@@ -91,6 +91,7 @@ async fn days(seed: u64, trace: &mut Vec<String>) -> Vec<String> {
     world.settings.posting.rewrite_without_uniqueness = temper.rewrite;
     world.settings.batch_size = rng.usize(1..6);
     world.settings.page_size = rng.u32(1..8);
+    world.settings.reread_after = TimeDelta::seconds(*rng.choice(&[0, 900, 86_400]).unwrap());
     let mut created = 0;
     for day in 0..DAYS {
         morning(&world, &mut rng, &mut created, trace);
@@ -111,6 +112,7 @@ async fn days(seed: u64, trace: &mut Vec<String>) -> Vec<String> {
         world.until_morning(day + 1);
     }
     world.faults.clear();
+    give_back(&world);
     // What a clock that was set back has put off comes due.
     world.pass(2 * 3600);
     world.until_quiet().await;
@@ -144,6 +146,32 @@ fn morning(world: &World, rng: &mut Rng, created: &mut u32, trace: &mut Vec<Stri
     }
     if rng.bool() {
         edit(world, rng, *created, trace);
+    }
+    give_back(world);
+    if rng.u32(..3) == 0 {
+        meddle(world, rng, *created, trace);
+    }
+}
+
+/// Somebody withdraws a record until the next morning, or exports one that is not booked by any other way than this
+/// flow.
+fn meddle(world: &World, rng: &mut Rng, created: u32, trace: &mut Vec<String>) {
+    if created == 0 {
+        return;
+    }
+    let id = format!("R{}", created.saturating_sub(rng.u32(..4)).max(1));
+    if rng.bool() {
+        world.source.with(&id, |record| (record.gone, record.withdrawn) = (true, true));
+        trace.push(format!("withdrawn {id}"));
+    } else if !world.source.marked().contains(&id) && !world.is_in_erp(&id) {
+        world.source.export_elsewhere(&id);
+        trace.push(format!("exported elsewhere {id}"));
+    }
+}
+
+fn give_back(world: &World) {
+    for record in world.source.records().values_mut() {
+        record.gone = false;
     }
 }
 

@@ -15,10 +15,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub(super) struct Record {
     pub(super) document: SpendDocument,
     pub(super) marked: bool,
+    /// Somebody else has marked it.
+    pub(super) elsewhere: bool,
     /// Why it cannot be read, when it cannot.
     pub(super) unreadable: Option<String>,
     /// It was withdrawn.
     pub(super) gone: bool,
+    /// It was withdrawn once, and given back perhaps.
+    pub(super) withdrawn: bool,
     /// Every content it ever had.
     pub(super) history: BTreeMap<Revision, Money>,
 }
@@ -34,6 +38,8 @@ pub(super) struct FakeSource {
     pub(super) habits: Mutex<SourceHabits>,
     /// First days of windows of waiting records.
     pub(super) asked_from: Mutex<Vec<spend::Date>>,
+    /// Records that were asked for by id, call by call.
+    pub(super) asked_for: Mutex<Vec<Vec<SourceId>>>,
     /// What it was told of where records are in the ERP.
     pub(super) receipts: Mutex<BTreeMap<SourceId, ErpReceipt>>,
     /// What it was told of records that are not exported; `None` = it cannot be told.
@@ -49,6 +55,7 @@ impl FakeSource {
             shifted: Mutex::default(),
             habits: Mutex::default(),
             asked_from: Mutex::default(),
+            asked_for: Mutex::default(),
             receipts: Mutex::default(),
             failures: Mutex::default(),
         }
@@ -66,8 +73,10 @@ impl FakeSource {
         let record = records.entry(document.source_id.clone()).or_insert_with(|| Record {
             document: document.clone(),
             marked: false,
+            elsewhere: false,
             unreadable: None,
             gone: false,
+            withdrawn: false,
             history: BTreeMap::new(),
         });
         record.history.insert(document.revision.clone(), total);
@@ -84,6 +93,11 @@ impl FakeSource {
         change(self.records().get_mut(&SourceId::from(id)).unwrap())
     }
 
+    /// Somebody else exports a record.
+    pub(super) fn export_elsewhere(&self, id: &str) {
+        self.with(id, |record| (record.marked, record.elsewhere) = (true, true));
+    }
+
     pub(super) fn marked(&self) -> Vec<String> {
         self.records().values().filter(|r| r.marked).map(|r| r.document.source_id.to_string()).collect()
     }
@@ -97,8 +111,10 @@ impl FakeSource {
     }
 
     fn page(&self, window: &SourceWindow) -> SourcePage {
-        if let SourceWindow::Ready { from, .. } = window {
-            self.asked_from.lock().unwrap().push(*from);
+        match window {
+            SourceWindow::Ready { from, .. } => self.asked_from.lock().unwrap().push(*from),
+            SourceWindow::Ids(ids) => self.asked_for.lock().unwrap().push(ids.clone()),
+            SourceWindow::Period { .. } => {}
         }
         let habits = *self.habits.lock().unwrap();
         let records = self.records();
@@ -128,7 +144,10 @@ impl FakeSource {
                     source_id: Some(record.document.source_id.clone()),
                     message: message.clone(),
                 }),
-                None => page.documents.push(record.document.clone()),
+                None => {
+                    page.exported.extend(record.marked.then(|| record.document.source_id.clone()));
+                    page.documents.push(record.document.clone());
+                }
             }
         }
         for _ in 0..*self.nameless.lock().unwrap() {

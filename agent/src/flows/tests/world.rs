@@ -13,7 +13,7 @@ use spend::guard::GuardLimits;
 use spend::ids::{CompanyId, FlowId, LineId, PostingKey, Revision, SourceId};
 use spend::mapping::{CategoryRule, DocumentKind, MappingRules};
 use spend::money::{Currency, Money};
-use spend::plan::PlanContext;
+use spend::plan::{DocumentReference, PlanContext};
 use spend::posting::{Posting, PostingPolicy, PostingState};
 use spend::{Date, Timestamp};
 use std::collections::BTreeMap;
@@ -200,6 +200,14 @@ impl World {
         self.posting(id).key
     }
 
+    /// Whether the ERP has anything of a record.
+    pub(super) fn is_in_erp(&self, id: &str) -> bool {
+        let (prefix, flow) = (&self.settings.context.prefix, self.settings.flow());
+        let revision = Revision::from("");
+        let stem = DocumentReference::derive(prefix, flow, &SourceId::from(id), &revision);
+        self.erp.documents().iter().any(|document| stem.stem_is_in(&document.reference))
+    }
+
     pub(super) fn report(&self, id: &str, cents: i64) {
         self.source.put(document(id, self.clock.now().date_naive(), cents));
     }
@@ -283,6 +291,7 @@ fn settings() -> FlowSettings {
         posting: PostingPolicy::default(),
         reference_max_age: TimeDelta::hours(1),
         change_check: TimeDelta::hours(6),
+        reread_after: TimeDelta::seconds(900),
         wait_for: Vec::new(),
         wait_max_age: TimeDelta::hours(24),
         rules: MappingRules {

@@ -56,6 +56,8 @@ pub(super) fn revision_of(n: u32, revision: u32) -> Posting {
         attempts: 0,
         failures: 0,
         counted: None,
+        read_at: None,
+        despite_mark: false,
         seen_at: at(i64::from(n)),
         updated_at: at(i64::from(n)),
     }

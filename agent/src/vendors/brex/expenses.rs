@@ -136,7 +136,7 @@ impl Brex {
             let email = expense.user_id.as_ref().and_then(|id| people.get(id)).and_then(Option::as_deref);
             let read = document(&expense, email, &book, &self.settings)
                 .map_err(|message| Unreadable { source_id: id.map(SourceId::new), message });
-            reads.push(Read::from(read));
+            reads.push(Read::from(read).exported(text(expense.exported_at.as_deref()).is_some()));
         }
         Ok(reads)
     }

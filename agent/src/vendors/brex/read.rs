@@ -137,7 +137,8 @@ impl Brex {
         }
         let read = convert::document(&record, &self.settings)
             .map_err(|message| Unreadable { source_id: item.id.map(SourceId::new), message });
-        Some(Read { day: convert::posting_day(&record, self.settings.tz()), ..read.into() })
+        let day = convert::posting_day(&record, self.settings.tz());
+        Some(Read { day, exported: state == EXPORTED, ..read.into() })
     }
 }
 
@@ -151,12 +152,13 @@ pub(super) fn not_an_id(id: &str) -> Read {
 pub(super) struct Read {
     result: Result<spend::document::SpendDocument, Unreadable>,
     day: Option<Date>,
+    exported: bool,
 }
 
 impl From<Result<spend::document::SpendDocument, Unreadable>> for Read {
     fn from(result: Result<spend::document::SpendDocument, Unreadable>) -> Self {
         let day = result.as_ref().ok().and_then(|document| document.approved);
-        Self { result, day }
+        Self { result, day, exported: false }
     }
 }
 
@@ -167,6 +169,11 @@ impl Read {
             Ok(document) => Some(document.source_id.as_str()),
             Err(unreadable) => unreadable.source_id.as_ref().map(SourceId::as_str),
         }
+    }
+
+    /// The same, of a record that Brex says was exported.
+    pub(super) fn exported(self, exported: bool) -> Self {
+        Self { exported, ..self }
     }
 
     /// Its posting date, also of one that could not be read otherwise.
@@ -198,7 +205,10 @@ impl Gathered {
         let mut page = SourcePage { more, ..SourcePage::default() };
         for read in self.reads {
             match read.result {
-                Ok(document) => page.documents.push(document),
+                Ok(document) => {
+                    page.exported.extend(read.exported.then(|| document.source_id.clone()));
+                    page.documents.push(document);
+                }
                 Err(unreadable) => page.unreadable.push(unreadable),
             }
         }

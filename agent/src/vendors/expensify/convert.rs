@@ -281,7 +281,8 @@ fn decoded(scalar: &Scalar, settings: &Settings) -> String {
     scalar.get().map(|text| tidy(text, settings)).unwrap_or_default()
 }
 
-fn tidy(text: &str, settings: &Settings) -> String {
+/// A name or text of theirs as people know it.
+pub(super) fn tidy(text: &str, settings: &Settings) -> String {
     if settings.decode_entities { decode_entities(text).trim().to_owned() } else { text.trim().to_owned() }
 }
 

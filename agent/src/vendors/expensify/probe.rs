@@ -1,6 +1,8 @@
 //! The vendor's own checks for `doctor`: credential, workspaces, their type, readable categories. Each after the one
 //! it depends on; all read-only.
 
+use super::convert::tidy;
+use super::settings::Settings;
 use super::wire::{Policy, PolicyDetail};
 use super::{Expensify, auth};
 use crate::vendors::checks::{failed, passed, result, skipped};
@@ -32,12 +34,12 @@ impl Expensify {
         let seen = format!("accepted; the account administers {} workspaces", policies.len());
         let mut results = vec![passed(CREDENTIALS, seen)];
         let used = used(&policies, &self.settings.policies);
-        results.push(workspaces(&policies, &self.settings.policies));
+        results.push(workspaces(&policies, &self.settings));
         if used.is_empty() {
             results.extend([WORKSPACE_TYPE, CATEGORIES].map(|check| skipped(check, WORKSPACES)));
             return results;
         }
-        results.push(workspace_types(&used));
+        results.push(workspace_types(&used, &self.settings));
         let ids: Vec<String> = used.iter().filter_map(|policy| policy.id.get()).map(str::to_owned).collect();
         results.push(match self.policy_details(&ids, &["categories"]).await {
             Ok(details) => categories(&ids, &details),
@@ -78,14 +80,15 @@ fn used<'a>(policies: &'a [Policy], configured: &[String]) -> Vec<&'a Policy> {
     }
 }
 
-fn workspaces(policies: &[Policy], configured: &[String]) -> ProbeResult {
+fn workspaces(policies: &[Policy], settings: &Settings) -> ProbeResult {
+    let configured = &settings.policies;
     let missing: Vec<&str> =
         configured.iter().filter(|id| named(policies, id).is_none()).map(String::as_str).collect();
     let used = used(policies, configured);
     let not_admin: Vec<String> = used
         .iter()
         .filter(|policy| policy.role.get().is_some_and(|role| role != "admin"))
-        .map(|policy| title(policy))
+        .map(|policy| title(policy, settings))
         .collect();
     if !missing.is_empty() {
         return result(
@@ -111,14 +114,16 @@ fn workspaces(policies: &[Policy], configured: &[String]) -> ProbeResult {
             "make the account that owns the credential an administrator of the workspace in Expensify",
         );
     }
-    passed(WORKSPACES, used.iter().map(|policy| title(policy)).collect::<Vec<_>>().join(", "))
+    passed(WORKSPACES, used.iter().map(|policy| title(policy, settings)).collect::<Vec<_>>().join(", "))
 }
 
-fn workspace_types(used: &[&Policy]) -> ProbeResult {
+fn workspace_types(used: &[&Policy], settings: &Settings) -> ProbeResult {
     let odd: Vec<String> = used
         .iter()
         .filter(|policy| !policy.kind.get().is_some_and(|kind| SERVED.contains(&kind)))
-        .map(|policy| format!("{} is `{}`", title(policy), policy.kind.get().unwrap_or("of unknown type")))
+        .map(|policy| {
+            format!("{} is `{}`", title(policy, settings), policy.kind.get().unwrap_or("of unknown type"))
+        })
         .collect();
     if odd.is_empty() {
         return passed(WORKSPACE_TYPE, "team or corporate, served in full".to_owned());
@@ -156,7 +161,9 @@ fn categories(ids: &[String], details: &BTreeMap<String, PolicyDetail>) -> Probe
     passed(CATEGORIES, format!("{} readable, {coded} of them with a GL code", all.len()))
 }
 
-fn title(policy: &Policy) -> String {
+/// As people know it: names come with HTML entities.
+fn title(policy: &Policy, settings: &Settings) -> String {
     let id = policy.id.get().unwrap_or("?");
-    policy.name.get().map_or_else(|| id.to_owned(), |name| format!("{name} ({id})"))
+    let name = policy.name.get().map(|name| tidy(name, settings));
+    name.map_or_else(|| id.to_owned(), |name| format!("{name} ({id})"))
 }

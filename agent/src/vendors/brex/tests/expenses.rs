@@ -109,12 +109,16 @@ async fn wholes_of_splits_and_what_somebody_else_exported_are_not_offered() {
     let (client, script) = on_the_bench(expenses.to_vec(), &[]);
     assert_eq!(ids(&client.read(&ready()).await.unwrap()), ["good"]);
     let period = SourceWindow::Period { from: day("2026-07-11"), to: day("2026-07-11") };
-    assert_eq!(ids(&client.read(&period).await.unwrap()), ["exported", "good"]);
+    let read = client.read(&period).await.unwrap();
+    assert_eq!(ids(&read), ["exported", "good"]);
+    assert_eq!(read.exported, [SourceId::from("exported")].into());
     let before = SourceWindow::Period { from: day("2026-07-01"), to: day("2026-07-10") };
     assert_eq!(ids(&client.read(&before).await.unwrap()), [""; 0]);
     script.then("brex.expense", [told(&expenses[1]), told(&expenses[0]), status(404, "{}")]);
     let named = ["exported", "split", "gone"].map(SourceId::from).to_vec();
-    assert_eq!(ids(&client.read(&SourceWindow::Ids(named)).await.unwrap()), ["exported"]);
+    let read = client.read(&SourceWindow::Ids(named)).await.unwrap();
+    assert_eq!(ids(&read), ["exported"]);
+    assert_eq!(read.exported, [SourceId::from("exported")].into(), "and it is said so");
 }
 
 #[tokio::test(start_paused = true)]

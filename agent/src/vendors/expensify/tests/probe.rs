@@ -29,6 +29,20 @@ async fn workspaces_that_are_served_in_part_are_named() {
     assert!(results[2].detail.contains("New") && results[2].detail.contains("hovercraft"));
 }
 
+/// Sheet item: Expensify 11
+#[tokio::test(start_paused = true)]
+async fn workspaces_are_named_as_people_know_them() {
+    let list = r#"{"policyList":[{"id":"A1","name":"Bolts &amp; Nuts &#39;North&#39; &amp;lt;","type":"personal",
+        "role":"admin"}],"responseCode":200}"#;
+    let results = examined(&[], vec![ok(list), ok(POLICIES)]).await;
+    let name = "Bolts & Nuts 'North' &lt; (A1)";
+    assert_eq!(results[1].detail, name);
+    assert!(results[2].detail.starts_with(&format!("{name} is `personal`")), "{results:?}");
+    let auditor = list.replace("\"admin\"", "\"auditor\"");
+    let results = examined(&[], vec![ok(auditor), ok(POLICIES)]).await;
+    assert!(results[1].detail.ends_with(&format!("administrator of: {name}")), "{results:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_credential_fails_and_the_rest_is_skipped() {
     let denied = r#"{"responseMessage":"Authentication error","responseCode":500}"#;
