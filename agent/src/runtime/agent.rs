@@ -6,7 +6,7 @@ use super::commands::{Obeyed, Order};
 use super::connection::{ConnectionErp, ConnectionHandle, ConnectionReference, ConnectionSource};
 use super::flow::{FlowHandle, ReferenceHandle};
 use super::keep_alive;
-use super::scheduler::{Jitter, RunNow, ScheduleMemory, Scheduler, SchedulerHandle, Trigger};
+use super::scheduler::{Jitter, LastRun, RunNow, ScheduleMemory, Scheduler, SchedulerHandle, Trigger};
 use super::status::{AgentStatus, FlowStatus};
 use super::supervisor::{ActorStatus, Lease, Policy, supervise};
 use super::webhooks::memory;
@@ -436,13 +436,13 @@ struct StoredMemory(Store);
 
 #[async_trait::async_trait]
 impl ScheduleMemory for StoredMemory {
-    async fn last(&self, flow: &FlowId) -> anyhow::Result<Option<String>> {
+    async fn last(&self, flow: &FlowId) -> anyhow::Result<Option<LastRun>> {
         Ok(self.0.get(StateTable::Schedule, flow.as_str())?)
     }
 
-    async fn record(&self, flow: &FlowId, key: &str) -> anyhow::Result<()> {
+    async fn record(&self, flow: &FlowId, run: &LastRun) -> anyhow::Result<()> {
         let mut batch = Batch::new();
-        batch.put(StateTable::Schedule, flow.as_str(), &key);
+        batch.put(StateTable::Schedule, flow.as_str(), run);
         Ok(self.0.commit(batch).await?)
     }
 }

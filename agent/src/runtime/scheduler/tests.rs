@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Default)]
 struct Memory {
-    keys: Mutex<BTreeMap<FlowId, String>>,
+    runs: Mutex<BTreeMap<FlowId, LastRun>>,
     broken: AtomicBool,
 }
 
 #[async_trait]
 impl ScheduleMemory for Memory {
-    async fn last(&self, flow: &FlowId) -> anyhow::Result<Option<String>> {
-        Ok(self.keys.lock().unwrap().get(flow).cloned())
+    async fn last(&self, flow: &FlowId) -> anyhow::Result<Option<LastRun>> {
+        Ok(self.runs.lock().unwrap().get(flow).cloned())
     }
-    async fn record(&self, flow: &FlowId, key: &str) -> anyhow::Result<()> {
+    async fn record(&self, flow: &FlowId, run: &LastRun) -> anyhow::Result<()> {
         anyhow::ensure!(!self.broken.load(Ordering::SeqCst), "disk full");
-        self.keys.lock().unwrap().insert(flow.clone(), key.to_owned());
+        self.runs.lock().unwrap().insert(flow.clone(), run.clone());
         Ok(())
     }
 }
@@ -37,7 +37,7 @@ fn bench(at: &str, memory: &Arc<Memory>, schedule: &str, zone: &str) -> Bench<im
     let (clock, fired) = (Clock::manual(at.parse().unwrap()), Fired::default());
     let (noted, known) = (Arc::clone(&fired), Arc::clone(memory));
     let fire = move |run: RunNow| {
-        let recorded = known.keys.lock().unwrap().get(&run.flow).cloned();
+        let recorded = known.runs.lock().unwrap().get(&run.flow).map(|run| run.key.clone());
         noted.lock().unwrap().push((run, recorded));
     };
     let (scheduler, handle) = Scheduler::new(clock.clone(), Jitter::Off, Arc::clone(memory) as _, fire);
@@ -110,6 +110,38 @@ async fn a_clock_that_was_wrong_by_years_does_not_silence_the_schedule() {
     let mut right = bench("2026-03-02T05:30:00Z", &memory, "0 * * * *", "UTC");
     assert_eq!(right.after(0).await, []);
     assert_eq!(right.after(30).await, run("2026-03-02T06:00"));
+}
+
+#[tokio::test]
+async fn another_time_zone_or_text_after_a_restart_begins_now_and_does_not_silence_the_schedule() {
+    for (text, zone, next) in [
+        ("0 * * * *", "America/New_York", "2026-03-02T08:00"),
+        ("0 * * * *", "Asia/Tokyo", "2026-03-02T22:00"),
+        ("5 * * * *", "UTC", "2026-03-02T12:05"),
+    ] {
+        let memory = Arc::default();
+        let mut before = bench("2026-03-02T11:59:00Z", &memory, "0 * * * *", "UTC");
+        assert_eq!(before.after(0).await, []);
+        assert_eq!(before.after(1).await, run("2026-03-02T12:00"));
+        let mut changed = bench("2026-03-02T12:01:30Z", &memory, text, zone);
+        assert_eq!(changed.after(0).await, [], "{text} {zone}: nothing is made up");
+        let mut fired = Vec::new();
+        for _ in 0..60 {
+            fired.extend(changed.after(1).await);
+        }
+        assert_eq!(fired, run(next), "{text} {zone}");
+    }
+}
+
+#[test]
+fn what_older_releases_recorded_is_understood() {
+    let old: LastRun = serde_json::from_str("\"2026-03-02T12:00\"").unwrap();
+    assert_eq!(old, LastRun { key: "2026-03-02T12:00".to_owned(), of: None });
+    let utc = Schedule::parse("0 * * * *", "UTC").unwrap();
+    assert!(old.moment(&utc).is_some());
+    let new = LastRun::new(&utc, "2026-03-02T12:00");
+    assert_eq!(serde_json::from_str::<LastRun>(&serde_json::to_string(&new).unwrap()).unwrap(), new);
+    assert_eq!(new.moment(&Schedule::parse("0 * * * *", "Asia/Tokyo").unwrap()), None);
 }
 
 #[tokio::test]
