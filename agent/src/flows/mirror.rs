@@ -2,7 +2,9 @@
 //! without the ERP still knows what it knew.
 
 use super::spend_flow::{RunError, Session, SpendFlow};
+use super::unread::Reading;
 use crate::store::{Batch, StateTable};
+use spend::posting::FailureClass;
 use spend::reference::ReferenceData;
 
 impl SpendFlow {
@@ -19,6 +21,7 @@ impl SpendFlow {
             return Ok(Some(kept));
         }
         if session.erp_down {
+            session.reading = Reading::Failed(FailureClass::Unavailable);
             return Ok(None);
         }
         match self.erp.reference_data(company).await {
@@ -30,6 +33,7 @@ impl SpendFlow {
             }
             Err(failure) => {
                 session.erp_failed("reading reference data", &failure);
+                session.reading = Reading::Failed(failure.class);
                 Ok(None)
             }
         }

@@ -5,6 +5,7 @@ use super::intake::{Intake, change_window, ready_window};
 use super::preview::Agreed;
 use super::reference_flow;
 use super::settings::FlowSettings;
+use super::unread::Reading;
 use crate::clock::Clock;
 use crate::store::{AuditDraft, AuditKind, Batch, RunRecord, RunReport, StateTable, Store, StoreError};
 use crate::vendors::http::CallContext;
@@ -77,8 +78,8 @@ pub(super) struct Session {
     pub(super) late: Batch,
     /// What is worth noting of plans that were just made; it goes into their audit entries.
     pub(super) notes: BTreeMap<PostingKey, Vec<Finding>>,
-    /// When the run asks for another one, beside what its postings ask for.
-    look_again: Option<Timestamp>,
+    /// How far it came with reading what is new.
+    pub(super) reading: Reading,
 }
 
 /// When marked records were last read again.
@@ -172,7 +173,7 @@ impl SpendFlow {
             spent: Spent::default(),
             late: Batch::new(),
             notes: BTreeMap::new(),
-            look_again: None,
+            reading: Reading::NotReached,
         }
     }
 
@@ -189,6 +190,9 @@ impl SpendFlow {
                 serde_json::json!({ "began": session.trigger }),
             )
         });
+        if session.agreed.is_none() {
+            self.begin_reading(&mut batch)?;
+        }
         self.commit(batch).await
     }
 
@@ -210,6 +214,7 @@ impl SpendFlow {
                 Ok(page) => page,
                 Err(failure) => {
                     session.source_failed("reading records", &failure);
+                    session.reading = Reading::Failed(failure.class);
                     break;
                 }
             };
@@ -220,6 +225,7 @@ impl SpendFlow {
             self.show(session);
             if !more {
                 complete = true;
+                session.reading = Reading::Done;
                 self.swept(wide, habits).await?;
                 break;
             }
@@ -229,6 +235,8 @@ impl SpendFlow {
             }
             if limit > 100_000 {
                 session.report.errors.push("the source answers with the same records for ever".to_owned());
+                // Nothing that time mends.
+                session.reading = Reading::Done;
                 break;
             }
         }
@@ -268,7 +276,10 @@ impl SpendFlow {
                 batch.put(StateTable::Flow, &format!("{name}/change-check"), &done);
                 self.commit(batch).await?;
             }
-            Err(failure) => session.source_failed("reading marked records again", &failure),
+            Err(failure) => {
+                session.source_failed("reading marked records again", &failure);
+                session.reading = Reading::Failed(failure.class);
+            }
         }
         Ok(())
     }
@@ -287,7 +298,7 @@ impl SpendFlow {
             session.report.errors.push(format!(
                 "nothing new is booked: reference flow `{flow}` {last}; see `purser flows preview {flow}`"
             ));
-            session.look_again = Some(now + LOOK_FOR_REFERENCE);
+            session.reading = Reading::WaitsUntil(now + LOOK_FOR_REFERENCE);
             return Ok(true);
         }
         Ok(false)
@@ -318,8 +329,10 @@ impl SpendFlow {
 
     async fn record(&self, session: &mut Session, started: Timestamp) -> Result<(), RunError> {
         self.commit_late(session).await?;
+        let mut batch = Batch::new();
+        let unread_due = self.keep_unread(session, &mut batch)?;
         let postings_due = self.store.next_due(self.settings.flow())?;
-        session.report.next_due = [postings_due, session.look_again].into_iter().flatten().min();
+        session.report.next_due = [postings_due, unread_due].into_iter().flatten().min();
         self.count_open(session)?;
         self.show(session);
         let record = RunRecord {
@@ -330,7 +343,6 @@ impl SpendFlow {
             ended: self.clock.now(),
             report: session.report.clone(),
         };
-        let mut batch = Batch::new();
         batch.audit(AuditDraft {
             at: record.ended,
             kind: AuditKind::Run,
@@ -384,6 +396,11 @@ impl SpendFlow {
         *self.stop.borrow() || !(self.current)()
     }
 
+    /// A draw for a delay.
+    pub(super) fn jitter(&self) -> f64 {
+        self.with_jitter(fastrand::Rng::f64)
+    }
+
     fn with_jitter<T>(&self, draw: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
         draw(&mut self.jitter.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -396,7 +413,7 @@ impl SpendFlow {
         event: Event,
     ) -> Result<(Posting, AuditDraft), RunError> {
         let name = event.name();
-        let jitter = self.with_jitter(fastrand::Rng::f64);
+        let jitter = self.jitter();
         let next = posting
             .apply(event, &self.settings.posting, jitter, &self.clock.reading())
             .map_err(|source| RunError::Transition { key: posting.key.clone(), source })?;

@@ -199,6 +199,14 @@ impl SchedulerHandle {
         });
     }
 
+    /// Wakes the flow at this moment at the latest; a wish for an earlier one stays.
+    pub fn wake_by(&self, flow: &FlowId, at: Timestamp) {
+        self.wanted.send_modify(|wanted| {
+            let wish = wanted.retries.entry(flow.clone()).or_insert(at);
+            *wish = at.min(*wish);
+        });
+    }
+
     /// When each flow is expected to be woken next.
     pub fn next(&self) -> BTreeMap<FlowId, Timestamp> {
         self.next.borrow().clone()

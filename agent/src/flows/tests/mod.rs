@@ -18,4 +18,5 @@ mod scenarios;
 mod simulation;
 mod source;
 mod three_questions;
+mod unread;
 mod world;

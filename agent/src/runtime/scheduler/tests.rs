@@ -160,7 +160,11 @@ async fn a_retry_wakes_its_flow_once_and_a_changed_schedule_begins_now() {
     bench.handle.wake_at(&flow(), Some("2026-03-02T12:10:00Z".parse().unwrap()));
     assert_eq!(bench.after(9).await, []);
     assert_eq!(bench.handle.next()[&flow()], "2026-03-02T12:10:00Z".parse::<Timestamp>().unwrap());
-    assert_eq!(bench.after(1).await, [Trigger::Retry]);
+    bench.handle.wake_by(&flow(), "2026-03-02T12:20:00Z".parse().unwrap());
+    assert_eq!(bench.after(1).await, [Trigger::Retry], "a later wish leaves the earlier one");
+    bench.handle.wake_at(&flow(), Some("2026-03-02T12:20:00Z".parse().unwrap()));
+    bench.handle.wake_by(&flow(), "2026-03-02T12:11:00Z".parse().unwrap());
+    assert_eq!(bench.after(1).await, [Trigger::Retry], "an earlier one counts");
     assert_eq!(bench.after(1).await, []);
     bench.handle.set_flows([(flow(), Some(Schedule::parse("0 8 * * *", "UTC").unwrap()))]);
     assert_eq!(bench.after(1).await, [], "08:00 of today is not made up");
