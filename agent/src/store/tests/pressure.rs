@@ -2,7 +2,9 @@
 
 use super::samples::{at, audit, batch, claimed, flow, keys, open, posting, small};
 use crate::clock::Clock;
-use crate::store::{Batch, Options, PostingFilter, Store, StoreError};
+use crate::store::access::Reader;
+use crate::store::engine::Fault;
+use crate::store::{Batch, Options, PostingFilter, StateTable, Store, StoreError};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -88,6 +90,49 @@ fn the_map_grows_under_load_while_others_read() {
         })
         .unwrap();
     assert_eq!(seen, 6_000);
+}
+
+/// Runs only as the child of the test below: reads until it is killed.
+#[test]
+fn child_holds_a_read() {
+    let Ok(dir) = std::env::var("PURSER_TEST_HELD_STORE") else { return };
+    let store = Store::open_read_only(Path::new(&dir), keys(), Clock::manual(at(0))).unwrap();
+    let hold = |_: &Reader<'_>| -> Result<(), Fault> {
+        println!("holding");
+        loop {
+            std::thread::park();
+        }
+    };
+    store.engine().read(hold).unwrap();
+}
+
+#[test]
+fn a_reader_that_was_killed_does_not_make_the_file_grow() {
+    use std::io::BufRead as _;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut random = fastrand::Rng::with_seed(4);
+    let mut write = || {
+        let text: String = (0..40_000).map(|_| random.alphanumeric()).collect();
+        let put = batch(|b| {
+            b.put(StateTable::Mirror, "one", &text);
+        });
+        store.commit_blocking(put).unwrap();
+    };
+    write();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", "store::tests::pressure::child_holds_a_read"])
+        .env("PURSER_TEST_HELD_STORE", dir.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("holding")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    (1..400).for_each(|_| write());
+    let stats = store.stats();
+    assert!(stats.used < 3 << 20, "400 times the same 40 KB: {stats:?}");
 }
 
 #[tokio::test]
