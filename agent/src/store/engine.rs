@@ -87,7 +87,7 @@ impl Engine {
     ) -> Result<Self, StoreError> {
         let known = Marker::read(dir)?;
         let (mut marker, length) = match known {
-            Some(marker) if marker.length > 0 => {
+            Some(marker) if !marker.is_unfinished(dir, &keys)? => {
                 let length = marker.examine(dir, &keys)?;
                 (marker, length)
             }
@@ -106,7 +106,7 @@ impl Engine {
             extend(dir, map)?;
         }
         let creating = marker.length == 0;
-        let grown = Marker { length: map, ..marker.clone() };
+        let grown = marker.finished(&keys, map);
         let changed = std::mem::replace(&mut marker, grown.clone()) != grown;
         let engine =
             Self::assemble(dir, keys, options, Opened { env, tables, map, lock: Some(lock) }, marker);
