@@ -253,7 +253,7 @@ impl SpendFlow {
         let last: Option<ChangeCheck> = self.store.get(StateTable::Flow, &format!("{name}/change-check"))?;
         if session.source_down
             || self.stopping()
-            || last.as_ref().is_some_and(|check| now - check.at < self.settings.change_check)
+            || last.as_ref().is_some_and(|check| happened_within(check.at, self.settings.change_check, now))
         {
             return Ok(());
         }
@@ -500,6 +500,12 @@ impl Session {
             ) => {}
         }
     }
+}
+
+/// Whether something was done within a span up to now. What lies ahead was noted while the clock was, and counts as never
+/// done.
+pub(super) fn happened_within(at: Timestamp, span: TimeDelta, now: Timestamp) -> bool {
+    (TimeDelta::zero()..span).contains(&(now - at))
 }
 
 /// Whether the failure says that further calls of this run would fare the same.

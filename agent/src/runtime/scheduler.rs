@@ -11,6 +11,7 @@ use purser_proto::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use spend::ids::FlowId;
+use spend::posting::is_due;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,7 +148,7 @@ pub fn plan_wakeups(flows: &[FlowTimes], now: Timestamp, jitter: Jitter) -> Wake
         let delay = jitter.of(&times.flow);
         let horizon = now - delay;
         let due = times.schedule.as_ref().and_then(|schedule| schedule.latest_due(times.since, horizon));
-        let retry = times.retry_at.is_some_and(|at| at <= now);
+        let retry = times.retry_at.is_some_and(|at| is_due(at, now));
         let trigger = match due {
             Some(due) => Some(Trigger::Schedule(due.key)),
             None if retry => Some(Trigger::Retry),
@@ -281,7 +282,7 @@ impl<F: Fn(RunNow)> Scheduler<F> {
         }
         // The run will look at everything that is due, so a wish for the past is fulfilled.
         self.wanted.send_if_modified(|wanted| {
-            if wanted.retries.get(&run.flow).is_some_and(|at| *at <= now) {
+            if wanted.retries.get(&run.flow).is_some_and(|at| is_due(*at, now)) {
                 wanted.retries.remove(&run.flow);
             }
             false

@@ -308,7 +308,8 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub fn next_due(&self, flow: &FlowId) -> Result<Option<Timestamp>, StoreError> {
-        self.engine().read(|r| postings::next_due(r, flow))
+        let now = self.shared.clock.now();
+        self.engine().read(|r| postings::next_due(r, flow, now))
     }
 
     /// Postings that match, newest first.

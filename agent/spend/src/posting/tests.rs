@@ -417,6 +417,16 @@ fn only_what_was_never_sent_or_waits_for_a_person_is_closed_or_superseded() {
 }
 
 #[test]
+fn a_due_time_that_no_delay_can_have_set_is_due() {
+    let (now, day) = (moment(0), 24 * 3600);
+    for (ahead, due) in [(-1, true), (0, true), (1, false), (day, false), (day + 1, true), (365 * day, true)]
+    {
+        assert_eq!(is_due(moment(ahead), now), due, "{ahead} s ahead");
+    }
+    assert!(!is_due(Timestamp::MAX_UTC, Timestamp::MAX_UTC - TimeDelta::seconds(1)));
+}
+
+#[test]
 fn delays_survive_absurd_policies() {
     let absurd = PostingPolicy {
         settle_window: TimeDelta::MAX,

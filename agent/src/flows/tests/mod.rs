@@ -20,3 +20,4 @@ mod source;
 mod three_questions;
 mod unread;
 mod world;
+mod wrong_clock;

@@ -145,6 +145,14 @@ fn what_older_releases_recorded_is_understood() {
 }
 
 #[tokio::test]
+async fn a_wish_from_a_time_when_the_clock_was_ahead_is_due() {
+    let mut bench = bench("2026-03-02T12:00:00Z", &Arc::default(), "0 6 * * *", "UTC");
+    bench.handle.wake_at(&flow(), Some("2027-03-02T12:00:00Z".parse().unwrap()));
+    assert_eq!(bench.after(1).await, [Trigger::Retry]);
+    assert_eq!(bench.after(1).await, []);
+}
+
+#[tokio::test]
 async fn a_run_that_cannot_be_recorded_is_not_fired_until_it_can() {
     let mut bench = bench("2026-03-02T05:59:00Z", &Arc::default(), "0 6 * * *", "UTC");
     assert_eq!(bench.after(0).await, []);
