@@ -186,7 +186,7 @@ fn after_the_settle_window_two_empty_look_ups_apart_allow_a_new_attempt() {
 
 /// A moment by both clocks: the wall clock may be set, the other cannot.
 fn both(wall: i64, boot: &str, ticks: u64) -> Now {
-    Now { at: moment(wall), tick: Tick { epoch: boot.to_owned(), millis: ticks * 1000 } }
+    Now { at: moment(wall), tick: Tick { machine: None, epoch: boot.to_owned(), millis: ticks * 1000 } }
 }
 
 fn looked_up_at(posting: &Posting, now: &Now) -> Posting {
