@@ -19,6 +19,7 @@ enum Kind {
 #[derive(Debug)]
 struct Manual {
     at: Timestamp,
+    machine: u32,
     boot: u32,
     millis: u64,
 }
@@ -32,7 +33,7 @@ impl Clock {
     /// A clock that stands still until it is moved.
     pub fn manual(at: Timestamp) -> Self {
         // A machine that has been up for a while.
-        Self(Kind::Manual(Arc::new(Mutex::new(Manual { at, boot: 1, millis: 1_000_000 }))))
+        Self(Kind::Manual(Arc::new(Mutex::new(Manual { at, machine: 1, boot: 1, millis: 1_000_000 }))))
     }
 
     /// The present moment by the wall clock.
@@ -54,11 +55,13 @@ impl Clock {
         match &self.0 {
             Kind::System => {
                 let (epoch, age) = boot::age();
-                Tick { epoch: epoch.to_owned(), millis: u64::try_from(age.as_millis()).unwrap_or(u64::MAX) }
+                let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+                Tick { machine: boot::machine_name().map(str::to_owned), epoch: epoch.to_owned(), millis }
             }
             Kind::Manual(clock) => {
                 let clock = locked(clock);
-                Tick { epoch: format!("boot {}", clock.boot), millis: clock.millis }
+                let machine = Some(format!("machine {}", clock.machine));
+                Tick { machine, epoch: format!("boot {}", clock.boot), millis: clock.millis }
             }
         }
     }
@@ -87,6 +90,17 @@ impl Clock {
             let mut clock = locked(clock);
             clock.boot += 1;
             clock.millis = 0;
+        }
+    }
+
+    /// The folder is moved to another machine, which has been up for long.
+    #[cfg(test)]
+    pub(crate) fn move_house(&self) {
+        if let Kind::Manual(clock) = &self.0 {
+            let mut clock = locked(clock);
+            clock.machine += 1;
+            clock.boot += 1;
+            clock.millis = 1_000_000_000;
         }
     }
 }

@@ -3,12 +3,13 @@
 
 use std::path::PathBuf;
 
+use sandbox::faults::{BodyKind, FaultAction, FaultMatch, FaultRule};
 use sandbox::harness::{BREX, EPICOR, SandboxOptions};
 use sandbox::invariants::Needles;
 use sandbox::world::{ACCRUED_EXPENSES, CARD_CLEARING, DEFAULT_COST_CENTRE, DEFAULT_DEPARTMENT};
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, quick};
+use crate::stage::{Stage, quick, wait_for};
 
 /// The flow that reads from the connection.
 const CARDS: &str = "cards";
@@ -216,6 +217,29 @@ async fn events_of_others_unknown_empty_large_and_malformed_ones_are_told_apart(
     let wrong =
         line.stage.ask(2, &["webhooks", "replay", file.to_str().unwrap(), "--connection", EPICOR]).await;
     assert!(wrong["error"].as_str().unwrap().contains("receives no webhooks"), "{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_webhook_announced_while_its_sender_was_down_is_booked_without_another_word() {
+    let line = Line::set().await;
+    line.know(&[&line.listed[0]]).await;
+    line.control("announce", json!({}));
+    let file = line.write("none");
+    let agent = line.stage.purser.spawn(&["run", "--no-jitter"]).unwrap();
+    line.stage
+        .status_when("the agent runs", |status| status["connections"][BREX]["state"] == "running")
+        .await;
+    let down = FaultAction::Status { code: 503, retry_after: None, body: BodyKind::default() };
+    line.stage.sandbox.brex.faults([FaultRule::always(FaultMatch::path("/accounting/records"), down)]);
+    let answer = line.replay(4, &file).await;
+    let report = &answer["flows"][0]["report"];
+    assert_eq!((codes(&answer), &report["posted"]), (vec!["accepted"], &json!(0)), "{answer}");
+    assert!(!report["next_due"].is_null(), "{report}");
+    line.stage.sandbox.brex.clear_faults();
+    let booked = || line.exported() > 0 && line.exported() == line.stage.sandbox.documents_in_erp();
+    assert!(wait_for(booked).await, "{} exported", line.exported());
+    agent.terminate().await.unwrap();
+    agent.wait().await.unwrap();
 }
 
 /// Sheet item: Brex 11

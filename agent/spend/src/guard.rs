@@ -296,7 +296,7 @@ mod tests {
     fn a_day_goes_on_when_the_clock_is_set_back_and_ends_when_a_day_has_gone_by() {
         let now = |date: &str, hours: u64| Now {
             at: day(date).and_hms_opt(23, 0, 0).unwrap().and_utc(),
-            tick: Tick { epoch: "boot".to_owned(), millis: hours * 3_600_000 },
+            tick: Tick { machine: None, epoch: "boot".to_owned(), millis: hours * 3_600_000 },
         };
         let mut kept = Day::at(None, &now("2026-01-20", 100));
         kept.sums.insert(Currency::USD, usd(700));

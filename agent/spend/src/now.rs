@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// A reading of a clock that only goes forward: time since an epoch, usually the boot of the operating system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tick {
+    /// On which machine it was read; `None` where that cannot be known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
     /// Which epoch: readings of two epochs cannot be compared.
     pub epoch: String,
     /// Milliseconds since it began.
@@ -24,9 +27,18 @@ pub struct Now {
 }
 
 impl Tick {
+    /// Whether `other` was read on another machine, as far as that can be known: its folder was moved meanwhile.
+    pub fn is_elsewhere(&self, other: &Tick) -> bool {
+        matches!((&self.machine, &other.machine), (Some(here), Some(there)) if here != there)
+    }
+
     /// Time that has certainly passed since `earlier`, never more than has really passed. Across epochs that is the
-    /// age of this one, since `earlier` was read before it began.
+    /// age of this one, since `earlier` was read before it began. That does not hold for another machine, which may have
+    /// been up for long: of it nothing is known.
     pub fn since(&self, earlier: &Tick) -> TimeDelta {
+        if self.is_elsewhere(earlier) {
+            return TimeDelta::zero();
+        }
         let same = earlier.epoch == self.epoch;
         let within = self.millis.checked_sub(earlier.millis).filter(|_| same);
         // An epoch that runs backwards has begun anew under its old name (a container that was started again).
@@ -40,7 +52,7 @@ impl Tick {
 impl From<Timestamp> for Now {
     fn from(at: Timestamp) -> Self {
         let millis = u64::try_from(at.timestamp_millis()).unwrap_or_default();
-        Self { at, tick: Tick { epoch: "test".to_owned(), millis } }
+        Self { at, tick: Tick { machine: None, epoch: "test".to_owned(), millis } }
     }
 }
 
@@ -49,7 +61,7 @@ mod tests {
     use super::*;
 
     fn tick(epoch: &str, seconds: u64) -> Tick {
-        Tick { epoch: epoch.to_owned(), millis: seconds * 1000 }
+        Tick { machine: None, epoch: epoch.to_owned(), millis: seconds * 1000 }
     }
 
     #[test]
@@ -58,6 +70,19 @@ mod tests {
         assert_eq!(now.since(&tick("boot-b", 30)), TimeDelta::seconds(10));
         assert_eq!(now.since(&tick("boot-a", 30)), TimeDelta::seconds(40), "only since the reboot");
         assert_eq!(now.since(&tick("boot-b", 50)), TimeDelta::seconds(40), "begun anew");
+        let on = |machine: &str, tick: Tick| Tick { machine: Some(machine.to_owned()), ..tick };
+        let moved = on("b", tick("boot-c", 9_999));
+        assert_eq!(
+            moved.since(&on("a", tick("boot-a", 30))),
+            TimeDelta::zero(),
+            "up for long before the move"
+        );
+        assert_eq!(moved.since(&on("b", tick("boot-b", 30))), TimeDelta::seconds(9_999));
+        assert_eq!(
+            moved.since(&tick("boot-b", 30)),
+            TimeDelta::seconds(9_999),
+            "written by an older release"
+        );
         assert_eq!(tick("x", u64::MAX / 1000).since(&now), TimeDelta::MAX);
     }
 }

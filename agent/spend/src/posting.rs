@@ -20,6 +20,7 @@ mod settle;
 mod transition;
 mod view;
 
+pub use delay::{far_ahead, is_due};
 pub use event::{Event, NextAction, PostingPolicy, TransitionError};
 
 /// Where a posted document can be found in the ERP.

@@ -139,7 +139,12 @@ async fn run_until_settled(agent: &Rc<Agent>, id: &FlowId, settle: Option<u64>) 
     let mut total = agent.run_flow(id, "person").await?;
     let Some(seconds) = settle else { return Ok(total) };
     let deadline = tokio::time::Instant::now() + Duration::from_secs(seconds);
-    while let Some(due) = total.next_due.filter(|_| tokio::time::Instant::now() < deadline) {
+    // What is due later than that is not waited for.
+    let in_time = |due: &Timestamp| {
+        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+        !left.is_zero() && (*due - agent.now()).to_std().unwrap_or_default() <= left
+    };
+    while let Some(due) = total.next_due.filter(in_time) {
         if due > agent.now() {
             tokio::time::sleep(TICK).await;
         } else {
@@ -198,13 +203,9 @@ fn obey_orders(agent: &Rc<Agent>, scheduler: &SchedulerHandle, home: &Path) {
 
 async fn obey(agent: Rc<Agent>, scheduler: SchedulerHandle, taken: Taken) {
     let obeyed = match taken.order.clone() {
-        Ok(order) => agent.obey(order).await,
+        Ok(order) => agent.obey_and_wake(&scheduler, order).await,
         Err(why) => Obeyed::Refused { why },
     };
-    // A decision can make a posting due.
-    for flow in agent.flow_ids() {
-        scheduler.wake_at(flow, agent.next_due(flow));
-    }
     if let Err(error) = taken.answer(agent.home(), &obeyed) {
         tracing::warn!(%error, "an order cannot be answered");
     }

@@ -2,7 +2,9 @@
 //! without the ERP still knows what it knew.
 
 use super::spend_flow::{RunError, Session, SpendFlow, keeps_from_beginning};
+use super::unread::Reading;
 use crate::store::{Batch, StateTable};
+use spend::posting::FailureClass;
 use spend::reference::ReferenceData;
 
 impl SpendFlow {
@@ -19,6 +21,7 @@ impl SpendFlow {
             return Ok(Some(kept));
         }
         if session.erp_down {
+            session.reading = Reading::Failed(FailureClass::Unavailable);
             return Ok(None);
         }
         match self.erp.reference_data(company).await {
@@ -31,6 +34,7 @@ impl SpendFlow {
             Err(failure) => {
                 session.report.could_not_begin = keeps_from_beginning(&failure);
                 session.erp_failed("reading reference data", &failure);
+                session.reading = Reading::Failed(failure.class);
                 Ok(None)
             }
         }

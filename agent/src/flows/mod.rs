@@ -12,7 +12,7 @@
 //! - [`merchants`]: which vendor a merchant is, as people chose;
 //! - [`preview`]: the same plan as a run, shown and not applied;
 //! - [`proof`]: the statement in which source, posting log and ERP agree;
-//! - `sweep`: the wide look for records that wait, once a day;
+//! - `sweep`: the wide look for records that wait, once a day; [`unread`]: what a run could not read;
 //! - [`replay`]: what a person may do to a held posting;
 //! - [`reference_flow`]: a set of reference data, mirrored from the ERP into the spend system.
 
@@ -29,6 +29,7 @@ mod reread;
 pub mod settings;
 pub mod spend_flow;
 mod sweep;
+pub mod unread;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use super::intake::{Intake, change_window, ready_window};
 use super::preview::Agreed;
 use super::reference_flow;
 use super::settings::FlowSettings;
+use super::unread::Reading;
 use crate::clock::Clock;
 use crate::store::{AuditDraft, AuditKind, Batch, RunRecord, RunReport, StateTable, Store, StoreError};
 use crate::vendors::http::CallContext;
@@ -82,8 +83,8 @@ pub(super) struct Session {
     pub(super) listed: BTreeMap<PostingKey, Timestamp>,
     /// Newer states of records that were read again before they were to be booked; intake takes them in.
     pub(super) newer: Vec<SpendDocument>,
-    /// When the run asks for another one, beside what its postings ask for.
-    look_again: Option<Timestamp>,
+    /// How far it came with reading what is new.
+    pub(super) reading: Reading,
 }
 
 /// When marked records were last read again.
@@ -179,7 +180,7 @@ impl SpendFlow {
             notes: BTreeMap::new(),
             listed: BTreeMap::new(),
             newer: Vec::new(),
-            look_again: None,
+            reading: Reading::NotReached,
         }
     }
 
@@ -196,6 +197,9 @@ impl SpendFlow {
                 serde_json::json!({ "began": session.trigger }),
             )
         });
+        if session.agreed.is_none() {
+            self.begin_reading(&mut batch)?;
+        }
         self.commit(batch).await
     }
 
@@ -219,6 +223,7 @@ impl SpendFlow {
                 Err(failure) => {
                     session.report.could_not_begin = keeps_from_beginning(&failure);
                     session.source_failed("reading records", &failure);
+                    session.reading = Reading::Failed(failure.class);
                     break;
                 }
             };
@@ -229,6 +234,7 @@ impl SpendFlow {
             self.show(session);
             if !more {
                 complete = true;
+                session.reading = Reading::Done;
                 self.swept(wide, habits).await?;
                 break;
             }
@@ -238,6 +244,8 @@ impl SpendFlow {
             }
             if limit > 100_000 {
                 session.report.errors.push("the source answers with the same records for ever".to_owned());
+                // Nothing that time mends.
+                session.reading = Reading::Done;
                 break;
             }
         }
@@ -267,7 +275,7 @@ impl SpendFlow {
         let last: Option<ChangeCheck> = self.store.get(StateTable::Flow, &format!("{name}/change-check"))?;
         if session.source_down
             || self.stopping()
-            || last.as_ref().is_some_and(|check| now - check.at < self.settings.change_check)
+            || last.as_ref().is_some_and(|check| happened_within(check.at, self.settings.change_check, now))
         {
             return Ok(());
         }
@@ -290,7 +298,10 @@ impl SpendFlow {
                 batch.put(StateTable::Flow, &format!("{name}/change-check"), &done);
                 self.commit(batch).await?;
             }
-            Err(failure) => session.source_failed("reading marked records again", &failure),
+            Err(failure) => {
+                session.source_failed("reading marked records again", &failure);
+                session.reading = Reading::Failed(failure.class);
+            }
         }
         Ok(())
     }
@@ -309,7 +320,7 @@ impl SpendFlow {
             session.report.errors.push(format!(
                 "nothing new is booked: reference flow `{flow}` {last}; see `purser flows preview {flow}`"
             ));
-            session.look_again = Some(now + LOOK_FOR_REFERENCE);
+            session.reading = Reading::WaitsUntil(now + LOOK_FOR_REFERENCE);
             return Ok(true);
         }
         Ok(false)
@@ -340,8 +351,10 @@ impl SpendFlow {
 
     async fn record(&self, session: &mut Session, started: Timestamp) -> Result<(), RunError> {
         self.commit_late(session).await?;
+        let mut batch = Batch::new();
+        let unread_due = self.keep_unread(session, &mut batch)?;
         let postings_due = self.store.next_due(self.settings.flow())?;
-        session.report.next_due = [postings_due, session.look_again].into_iter().flatten().min();
+        session.report.next_due = [postings_due, unread_due].into_iter().flatten().min();
         session.report.could_not_begin &= !session.report.did_something();
         self.count_open(session)?;
         self.show(session);
@@ -353,7 +366,6 @@ impl SpendFlow {
             ended: self.clock.now(),
             report: session.report.clone(),
         };
-        let mut batch = Batch::new();
         batch.audit(AuditDraft {
             at: record.ended,
             kind: AuditKind::Run,
@@ -407,6 +419,11 @@ impl SpendFlow {
         *self.stop.borrow() || !(self.current)()
     }
 
+    /// A draw for a delay.
+    pub(super) fn jitter(&self) -> f64 {
+        self.with_jitter(fastrand::Rng::f64)
+    }
+
     fn with_jitter<T>(&self, draw: impl FnOnce(&mut fastrand::Rng) -> T) -> T {
         draw(&mut self.jitter.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -419,7 +436,7 @@ impl SpendFlow {
         event: Event,
     ) -> Result<(Posting, AuditDraft), RunError> {
         let name = event.name();
-        let jitter = self.with_jitter(fastrand::Rng::f64);
+        let jitter = self.jitter();
         let next = posting
             .apply(event, &self.settings.posting, jitter, &self.clock.reading())
             .map_err(|source| RunError::Transition { key: posting.key.clone(), source })?;
@@ -509,6 +526,12 @@ impl Session {
             ) => {}
         }
     }
+}
+
+/// Whether something was done within a span up to now. What lies ahead was noted while the clock was, and counts as never
+/// done.
+pub(super) fn happened_within(at: Timestamp, span: TimeDelta, now: Timestamp) -> bool {
+    (TimeDelta::zero()..span).contains(&(now - at))
 }
 
 /// Whether the failure says that further calls of this run would fare the same.

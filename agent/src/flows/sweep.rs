@@ -1,7 +1,7 @@
 //! The wide look for records that wait, once a day, at sources that ask for it: a record can wait in somebody's review
 //! for longer than any overlap reaches.
 
-use super::spend_flow::{RunError, SpendFlow};
+use super::spend_flow::{RunError, SpendFlow, happened_within};
 use crate::store::{Batch, StateTable};
 use crate::vendors::SourceHabits;
 use chrono::{Days, TimeDelta};
@@ -25,7 +25,9 @@ impl SpendFlow {
     /// before the flow's start.
     pub(super) fn sweep_from(&self, usual: Date) -> Result<(Date, bool), RunError> {
         let now = self.clock.now();
-        let Some(last) = self.last_sweep()?.filter(|last| last.days > 0 && now - last.at >= EVERY) else {
+        let Some(last) =
+            self.last_sweep()?.filter(|last| last.days > 0 && !happened_within(last.at, EVERY, now))
+        else {
             return Ok((usual, false));
         };
         let wide = now.date_naive().checked_sub_days(Days::new(last.days.into())).unwrap_or(usual);

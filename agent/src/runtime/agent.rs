@@ -5,20 +5,18 @@ use super::commands::{Obeyed, Order};
 use super::connection::ConnectionHandle;
 use super::flow::{FlowHandle, ReferenceHandle};
 use super::keep_alive;
-use super::scheduler::{Jitter, RunNow, ScheduleMemory, Scheduler, SchedulerHandle, Trigger};
+use super::runs::run_when_due;
+use super::scheduler::{Jitter, LastRun, RunNow, ScheduleMemory, Scheduler, SchedulerHandle};
 use super::status::{AgentStatus, FlowStatus};
 use super::supervisor::{ActorStatus, Policy};
-use super::webhooks::memory;
 use super::wiring::{start_connection, start_flow, start_reference};
 use crate::clock::Clock;
 use crate::flows::RunReport;
-use crate::flows::preview::Agreed;
-use crate::flows::reference_flow::{self, Agreement, MirrorEnded};
 use crate::flows::replay::Decision;
 use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError, dir_of};
 use crate::vendors::http::Paces;
 use crate::vendors::registry::Shared;
-use chrono::TimeDelta;
+use crate::vendors::sites::Sites;
 use purser_proto::validate::ValidConfig;
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
@@ -33,11 +31,6 @@ use tokio::sync::watch;
 
 /// Longest time that work in flight gets to finish when the agent stops.
 pub const STOP_WITHIN: Duration = Duration::from_secs(20);
-
-/// A run that failed as a whole is tried again after this time, also without a schedule.
-const AFTER_FAILURE: TimeDelta = TimeDelta::seconds(60);
-/// Least time between two runs that only settle what is open.
-const LEAST_PAUSE: TimeDelta = TimeDelta::seconds(1);
 
 /// What an agent is made from.
 #[derive(Clone)]
@@ -87,7 +80,7 @@ impl Agent {
             paces: Arc::new(Paces::new(parts.clock.clone()).remembering(dir_of(&parts.home).join("paces"))),
             log: Arc::new(AuditLog(parts.store.clone())),
             clock: parts.clock.clone(),
-            sites: crate::vendors::sites::Sites::default(),
+            sites: Sites::default(),
         };
         let connections: BTreeMap<ConnectionId, ConnectionHandle> = parts
             .config
@@ -142,18 +135,6 @@ impl Agent {
         booking.or_else(|| self.references.get(id).map(ReferenceHandle::progress))
     }
 
-    /// When something of a flow is due that its schedule does not say.
-    pub fn next_due(&self, id: &FlowId) -> Option<Timestamp> {
-        let due = if self.references.contains_key(id) {
-            reference_flow::next_due(&self.parts.store, id)
-        } else {
-            self.parts.store.next_due(id)
-        };
-        // A webhook that no run has answered yet.
-        let woken = memory::woken(&self.parts.store, id);
-        [due, woken].into_iter().filter_map(|at| at.ok().flatten()).min()
-    }
-
     /// One connection.
     pub fn connection(&self, id: &ConnectionId) -> Option<&ConnectionHandle> {
         self.connections.get(id)
@@ -162,6 +143,11 @@ impl Agent {
     /// The turn of judging webhooks.
     pub(super) fn receiving(&self) -> &tokio::sync::Mutex<()> {
         &self.receiving
+    }
+
+    /// Whether it is ending.
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
     }
 
     /// What it was configured with.
@@ -191,55 +177,6 @@ impl Agent {
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         self.parts.clock.now()
-    }
-
-    /// Runs a flow unless it is paused.
-    ///
-    /// # Errors
-    /// Why it did not run, in words.
-    pub async fn run_flow(&self, id: &FlowId, trigger: &str) -> Result<RunReport, String> {
-        self.run_flow_only(id, trigger, None).await
-    }
-
-    /// [`Agent::run_flow`], which with `agreed` books nothing else.
-    ///
-    /// # Errors
-    /// As [`Agent::run_flow`].
-    pub async fn run_flow_only(
-        &self,
-        id: &FlowId,
-        trigger: &str,
-        agreed: Option<Agreed>,
-    ) -> Result<RunReport, String> {
-        self.may_run(id)?;
-        if let Some(reference) = self.references.get(id) {
-            return match reference.run(trigger, Agreement::default()).await? {
-                MirrorEnded::Ran(report) => Ok(report),
-                MirrorEnded::Changed(_) => {
-                    Err(format!("flow `{id}`: nothing was agreed to, and yet it differs"))
-                }
-            };
-        }
-        match self.flow(id) {
-            Some(flow) => {
-                let (began, whole) = (self.now(), agreed.is_none());
-                let report = flow.run(trigger, agreed).await?;
-                if whole && let Err(error) = memory::ran(&self.parts.store, id, began).await {
-                    tracing::warn!(flow = %id, %error, "the flow will run once more because of a webhook");
-                }
-                Ok(report)
-            }
-            None => Err(format!("there is no flow `{id}` in the configuration")),
-        }
-    }
-
-    /// A paused flow does not run.
-    pub(super) fn may_run(&self, id: &FlowId) -> Result<(), String> {
-        match self.is_paused(id) {
-            Ok(false) => Ok(()),
-            Ok(true) => Err(format!("flow `{id}` is paused; continue it with `purser flows resume {id}`")),
-            Err(error) => Err(format!("flow `{id}`: the posting log cannot be read: {error}")),
-        }
     }
 
     /// Does what the command line ordered.
@@ -407,39 +344,18 @@ impl Agent {
     }
 }
 
-/// Runs a flow that the scheduler found due, then asks to be woken for what the run left open.
-async fn run_when_due(agent: Rc<Agent>, scheduler: SchedulerHandle, due: RunNow) {
-    let trigger = match &due.trigger {
-        Trigger::Schedule(key) => format!("schedule {key}"),
-        Trigger::Retry => "retry".to_owned(),
-    };
-    scheduler.wake_at(&due.flow, None);
-    if agent.is_paused(&due.flow).unwrap_or(true) {
-        tracing::info!(flow = %due.flow, "flow is paused, the run is left out");
-        return;
-    }
-    let next = match agent.run_flow(&due.flow, &trigger).await {
-        Ok(report) => report.next_due,
-        Err(why) => {
-            tracing::error!(flow = %due.flow, why, "run failed");
-            Some(agent.now() + AFTER_FAILURE)
-        }
-    };
-    scheduler.wake_at(&due.flow, next.map(|at| at.max(agent.now() + LEAST_PAUSE)));
-}
-
 /// The last run of each schedule, in the store.
 struct StoredMemory(Store);
 
 #[async_trait::async_trait]
 impl ScheduleMemory for StoredMemory {
-    async fn last(&self, flow: &FlowId) -> anyhow::Result<Option<String>> {
+    async fn last(&self, flow: &FlowId) -> anyhow::Result<Option<LastRun>> {
         Ok(self.0.get(StateTable::Schedule, flow.as_str())?)
     }
 
-    async fn record(&self, flow: &FlowId, key: &str) -> anyhow::Result<()> {
+    async fn record(&self, flow: &FlowId, run: &LastRun) -> anyhow::Result<()> {
         let mut batch = Batch::new();
-        batch.put(StateTable::Schedule, flow.as_str(), &key);
+        batch.put(StateTable::Schedule, flow.as_str(), run);
         Ok(self.0.commit(batch).await?)
     }
 }

@@ -20,4 +20,8 @@ impl CallLog for AuditLog {
             detail: &record,
         });
     }
+
+    fn is_full(&self) -> bool {
+        self.0.notes_stuck()
+    }
 }

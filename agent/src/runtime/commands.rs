@@ -206,7 +206,8 @@ pub fn folder(home: &Path) -> PathBuf {
     home.join("orders")
 }
 
-/// Makes the folder of orders and takes away what dead processes left in it: nobody waits for those answers.
+/// Makes the folder of orders and takes away what other processes left in it. Nobody waits for old answers, and an order
+/// that was not taken is not obeyed by an agent that its giver may not have meant: who still waits is told.
 ///
 /// # Errors
 /// What the file system says.
@@ -215,9 +216,13 @@ pub fn prepare(home: &Path) -> io::Result<()> {
     private_files::create_private_dir(&folder)?;
     for entry in std::fs::read_dir(&folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|e| e == "answer" || e == "draft") {
+        if path.extension().is_some_and(|e| e == "answer" || e == "draft" || e == "new") {
             std::fs::remove_file(&path)?;
         }
+    }
+    for left in take(home)? {
+        let why = "the agent was started anew before it had taken this order; give it again".to_owned();
+        left.answer(home, &Obeyed::Refused { why })?;
     }
     Ok(())
 }
@@ -308,5 +313,55 @@ impl Taken {
             Err(error) => return Err(io::Error::other(error)),
         };
         private_files::write_private(&self.answer, &bytes, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order() -> Order {
+        Order::Run { flow: FlowId::new("expenses"), expect: None, consent: None }
+    }
+
+    fn names(home: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder(home)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// As a command leaves it that is killed while it waits.
+    fn left_behind(home: &Path, name: &str) {
+        std::fs::write(folder(home).join(name), serde_json::to_vec(&order()).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_command_ordered_is_not_obeyed_after_the_next_start() {
+        let home = tempfile::tempdir().unwrap();
+        prepare(home.path()).unwrap();
+        for name in ["1.order", "2.answer", "3.order.77.new"] {
+            left_behind(home.path(), name);
+        }
+        prepare(home.path()).unwrap();
+        assert!(take(home.path()).unwrap().is_empty());
+        assert_eq!(names(home.path()), ["1.answer"], "for one who may still wait");
+        prepare(home.path()).unwrap();
+        assert!(names(home.path()).is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_an_order_while_the_agent_starts_anew_is_told() {
+        let home = tempfile::tempdir().unwrap();
+        prepare(home.path()).unwrap();
+        let order = order();
+        let given = give(home.path(), &order, Duration::from_secs(20));
+        let restart = async {
+            while names(home.path()).is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            prepare(home.path()).unwrap();
+        };
+        let (answer, ()) = tokio::join!(given, restart);
+        let Some(Obeyed::Refused { why }) = answer.unwrap() else { panic!("no answer") };
+        assert!(why.contains("give it again"), "{why}");
     }
 }

@@ -41,20 +41,22 @@ pub struct FlowActor<S: Send + Sync + 'static> {
     handle: Handle<Worker<S>>,
     progress: watch::Receiver<RunReport>,
     running: Arc<AtomicUsize>,
+    /// Whole runs that wait for their turn.
+    waiting: Arc<AtomicUsize>,
     clock: Clock,
 }
 
-/// Counts work under way for as long as it lives, also when it is dropped half way.
-struct Running(Arc<AtomicUsize>);
+/// Counts work for as long as it lives, also when it is dropped half way.
+struct Counted(Arc<AtomicUsize>);
 
-impl Running {
+impl Counted {
     fn begin(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(count))
     }
 }
 
-impl Drop for Running {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -77,7 +79,7 @@ impl<S: Send + Sync + 'static> FlowActor<S> {
             policy,
             clock.clone(),
         );
-        Self { id, handle, progress, running: Arc::default(), clock }
+        Self { id, handle, progress, running: Arc::default(), waiting: Arc::default(), clock }
     }
 
     /// Which flow.
@@ -93,6 +95,11 @@ impl<S: Send + Sync + 'static> FlowActor<S> {
     /// Whether work is under way or waits for its turn.
     pub fn is_running(&self) -> bool {
         self.running.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether a run waits for its turn that will do all there is to do.
+    pub fn run_waits(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Counters of the run under way, or of the last one; `None` before the first.
@@ -139,7 +146,7 @@ impl<S: Send + Sync + 'static> FlowActor<S> {
         T: Send + 'static,
         F: FnOnce(Arc<S>) -> futures_util::future::BoxFuture<'static, T> + Send + 'static,
     {
-        let _running = Running::begin(&self.running);
+        let _running = Counted::begin(&self.running);
         let settled = self.handle.wait_for(|status| status.state != RunState::Starting);
         let _ = tokio::time::timeout(START_PATIENCE, settled).await;
         self.handle.call(Work::new(job), PATIENCE).await.map_err(|error| match error {
@@ -159,7 +166,12 @@ impl FlowActor<ReferenceFlow> {
     /// Why the run ended early, in words.
     pub async fn run(&self, trigger: &str, agreed: Agreement) -> Result<MirrorEnded, String> {
         let trigger = trigger.to_owned();
-        let ran = self.ask(move |flow| Box::pin(async move { flow.run(&trigger, &agreed).await })).await?;
+        let waits = (agreed == Agreement::default()).then(|| Counted::begin(&self.waiting));
+        let job = move |flow: Arc<ReferenceFlow>| -> futures_util::future::BoxFuture<'static, _> {
+            drop(waits);
+            Box::pin(async move { flow.run(&trigger, &agreed).await })
+        };
+        let ran = self.ask(job).await?;
         ran.map_err(|error| format!("flow `{}`: {}", self.id, super::words(&error)))
     }
 
@@ -179,8 +191,12 @@ impl FlowActor<SpendFlow> {
     /// Why the run ended early, in words.
     pub async fn run(&self, trigger: &str, agreed: Option<Agreed>) -> Result<RunReport, String> {
         let trigger = trigger.to_owned();
-        let ran =
-            self.ask(move |flow| Box::pin(async move { flow.run_only(&trigger, agreed).await })).await?;
+        let waits = agreed.is_none().then(|| Counted::begin(&self.waiting));
+        let job = move |flow: Arc<SpendFlow>| -> futures_util::future::BoxFuture<'static, _> {
+            drop(waits);
+            Box::pin(async move { flow.run_only(&trigger, agreed).await })
+        };
+        let ran = self.ask(job).await?;
         ran.map_err(|error| format!("flow `{}`: {}", self.id, super::words(&error)))
     }
 

@@ -3,7 +3,7 @@
 //! - [`supervisor`]: restarts after a panic, with back-off and a budget; watches for stuck threads;
 //! - [`worker`]: the one kind of actor;
 //! - [`connection`]: a connection's actor in the role of a source or an ERP; [`alarm`]: its refused credential;
-//! - [`flow`]: a flow's actor; [`scheduler`]: when flows run;
+//! - [`flow`]: a flow's actor; [`scheduler`]: when flows run; `runs`: why and how;
 //! - [`agent`]: the whole, its start order in one function that reads like a diagram; `wiring`: what that connects;
 //! - [`commands`]: orders from the command line; `obey`: what the agent does with them; [`status`]: what the agent says of itself;
 //! - [`webhooks`]: deliveries of vendors, which make flows run earlier; `keep_alive`: credentials that die unused.
@@ -16,6 +16,7 @@ pub mod connection;
 pub mod flow;
 mod keep_alive;
 pub mod obey;
+mod runs;
 pub mod scheduler;
 pub mod status;
 pub mod supervisor;

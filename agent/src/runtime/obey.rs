@@ -51,11 +51,7 @@ impl Agent {
     }
 
     async fn run_reference(&self, flow: &FlowId, agreed: Agreement) -> Obeyed {
-        let Some(handle) = self.reference(flow) else { return no_flow(flow) };
-        if let Err(why) = self.may_run(flow) {
-            return Obeyed::Refused { why };
-        }
-        match handle.run("person", agreed).await {
+        match self.mirror(flow, "person", agreed).await {
             Ok(MirrorEnded::Ran(report)) => Obeyed::Ran { report },
             Ok(MirrorEnded::Changed(preview)) => Obeyed::ChangedReference { preview },
             Err(why) => Obeyed::Refused { why },

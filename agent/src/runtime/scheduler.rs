@@ -8,9 +8,10 @@
 use crate::clock::Clock;
 use async_trait::async_trait;
 use purser_proto::schedule::Schedule;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use spend::ids::FlowId;
+use spend::posting::is_due;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,10 +45,54 @@ pub struct RunNow {
 /// Remembers the last run of each schedule across restarts.
 #[async_trait]
 pub trait ScheduleMemory: Send + Sync {
-    /// The key recorded last.
-    async fn last(&self, flow: &FlowId) -> anyhow::Result<Option<String>>;
-    /// Records a key durably before it returns.
-    async fn record(&self, flow: &FlowId, key: &str) -> anyhow::Result<()>;
+    /// What was recorded last.
+    async fn last(&self, flow: &FlowId) -> anyhow::Result<Option<LastRun>>;
+    /// Records a run durably before it returns.
+    async fn record(&self, flow: &FlowId, run: &LastRun) -> anyhow::Result<()>;
+}
+
+/// The last run of a schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
+pub struct LastRun {
+    /// Its key.
+    pub key: String,
+    /// Text and time zone of the schedule that named it so: a key names another moment, or none, in another one. `None` =
+    /// recorded by a release that did not keep it.
+    pub of: Option<String>,
+}
+
+/// What is found in the store: older releases recorded the key alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Key(String),
+    Run { key: String, of: Option<String> },
+}
+
+impl From<Stored> for LastRun {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Key(key) => Self { key, of: None },
+            Stored::Run { key, of } => Self { key, of },
+        }
+    }
+}
+
+impl LastRun {
+    fn new(schedule: &Schedule, key: &str) -> Self {
+        Self { key: key.to_owned(), of: Some(name_of(schedule)) }
+    }
+
+    /// When it was, by this schedule; `None` when it was a run of another one.
+    fn moment(&self, schedule: &Schedule) -> Option<Timestamp> {
+        let same = self.of.as_ref().is_none_or(|of| *of == name_of(schedule));
+        schedule.moment_of(&self.key).filter(|_| same)
+    }
+}
+
+fn name_of(schedule: &Schedule) -> String {
+    format!("{} {}", schedule.text(), schedule.zone())
 }
 
 /// Whether runs of many agents and flows are spread over a minute.
@@ -103,7 +148,7 @@ pub fn plan_wakeups(flows: &[FlowTimes], now: Timestamp, jitter: Jitter) -> Wake
         let delay = jitter.of(&times.flow);
         let horizon = now - delay;
         let due = times.schedule.as_ref().and_then(|schedule| schedule.latest_due(times.since, horizon));
-        let retry = times.retry_at.is_some_and(|at| at <= now);
+        let retry = times.retry_at.is_some_and(|at| is_due(at, now));
         let trigger = match due {
             Some(due) => Some(Trigger::Schedule(due.key)),
             None if retry => Some(Trigger::Retry),
@@ -152,6 +197,14 @@ impl SchedulerHandle {
             None => {
                 wanted.retries.remove(flow);
             }
+        });
+    }
+
+    /// Wakes the flow at this moment at the latest; a wish for an earlier one stays.
+    pub fn wake_by(&self, flow: &FlowId, at: Timestamp) {
+        self.wanted.send_modify(|wanted| {
+            let wish = wanted.retries.entry(flow.clone()).or_insert(at);
+            *wish = at.min(*wish);
         });
     }
 
@@ -221,15 +274,15 @@ impl<F: Fn(RunNow)> Scheduler<F> {
     }
 
     async fn fire(&mut self, run: RunNow, now: Timestamp) -> anyhow::Result<()> {
-        if let Trigger::Schedule(key) = &run.trigger {
-            self.memory.record(&run.flow, key).await?;
-            if let Some((schedule, since)) = self.done.get_mut(&run.flow) {
-                *since = schedule.moment_of(key).unwrap_or(now);
-            }
+        if let Trigger::Schedule(key) = &run.trigger
+            && let Some((schedule, since)) = self.done.get_mut(&run.flow)
+        {
+            self.memory.record(&run.flow, &LastRun::new(schedule, key)).await?;
+            *since = schedule.moment_of(key).unwrap_or(now);
         }
         // The run will look at everything that is due, so a wish for the past is fulfilled.
         self.wanted.send_if_modified(|wanted| {
-            if wanted.retries.get(&run.flow).is_some_and(|at| *at <= now) {
+            if wanted.retries.get(&run.flow).is_some_and(|at| is_due(*at, now)) {
                 wanted.retries.remove(&run.flow);
             }
             false
@@ -273,14 +326,14 @@ impl<F: Fn(RunNow)> Scheduler<F> {
             Some((of, since)) if of == schedule && trusted(since) => return Ok(*since),
             // The schedule was changed: it begins now, without runs that it would have had earlier today.
             Some(_) => None,
-            None => self.memory.last(flow).await?.and_then(|key| schedule.moment_of(&key)).filter(trusted),
+            None => self.memory.last(flow).await?.and_then(|last| last.moment(schedule)).filter(trusted),
         };
         let since = match last {
             Some(at) => at,
             None => {
                 // The minute before: a run of the present minute still counts.
                 let before = now - chrono::TimeDelta::minutes(1);
-                self.memory.record(flow, &schedule.key(before)).await?;
+                self.memory.record(flow, &LastRun::new(schedule, &schedule.key(before))).await?;
                 before
             }
         };

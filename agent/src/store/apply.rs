@@ -4,13 +4,14 @@ use super::access::{Look, Writer};
 use super::batch::Op;
 use super::codec::{decode, encode};
 use super::engine::Fault;
+use super::error::StoreError;
 use super::tables::Table;
 use super::{audit, postings, runs, secrets, state};
 use serde::{Deserialize, Serialize};
 use spend::ids::FlowId;
 use std::collections::BTreeMap;
 
-const HEADS: &[u8] = b"heads";
+pub(crate) const HEADS: &[u8] = b"heads";
 
 /// The last numbers given out, and the head of the audit chain, kept apart from the entries so that a cut tail shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,13 +26,25 @@ impl Heads {
     pub(crate) fn read(look: &impl Look) -> Result<Self, Fault> {
         match look.sealed(Table::Meta, HEADS)? {
             Some(plain) => Ok(decode(Table::Meta.name(), &plain)?),
-            None => Ok(Self::default()),
+            // Each new store has them; one of an older release has none until its first numbered entry.
+            None if nothing_numbered(look)? => Ok(Self::default()),
+            None => Err(StoreError::Tampered { table: Table::Meta.name() }.into()),
         }
     }
 
     pub(crate) fn write(&self, w: &mut Writer<'_>) -> Result<(), Fault> {
         w.put_sealed(Table::Meta, HEADS, &encode(Table::Meta.name(), self)?)
     }
+}
+
+/// Whether there is no entry that has a number from the heads.
+fn nothing_numbered(look: &impl Look) -> Result<bool, Fault> {
+    for table in [Table::Audit, Table::Postings, Table::Runs] {
+        if !look.ascend(table, &[], &[0], 1)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// How many postings of a flow entered or left a state.

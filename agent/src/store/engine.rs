@@ -15,10 +15,15 @@ use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 /// After so many touched pages the map is made anew. A page that was touched once counts as resident memory from then
 /// on (with its neighbours, up to 64 KiB), so a large log would grow the process without ever needing the memory.
 const TRIM_AFTER: u64 = 128;
+
+/// How often it is looked for readers that died: a transaction that nobody will end keeps every page that was freed
+/// since from being used again, and the file would grow with each commit.
+const LOOK_FOR_DEAD: Duration = Duration::from_secs(3600);
 
 /// Greatest map: 1 TiB of address space.
 const MAP_LIMIT: u64 = 1 << 40;
@@ -37,6 +42,8 @@ pub(crate) struct Engine {
     /// Pages looked at since the map was last made anew, roughly.
     touched: AtomicU64,
     commits: AtomicU64,
+    /// When it was last looked for readers that died.
+    looked_for_dead: Mutex<Instant>,
     poison: Mutex<Option<String>>,
     /// What the disk answers to the next commit, in tests.
     #[cfg(test)]
@@ -80,7 +87,7 @@ impl Engine {
     ) -> Result<Self, StoreError> {
         let known = Marker::read(dir)?;
         let (mut marker, length) = match known {
-            Some(marker) if marker.length > 0 => {
+            Some(marker) if !marker.is_unfinished(dir, &keys)? => {
                 let length = marker.examine(dir, &keys)?;
                 (marker, length)
             }
@@ -99,7 +106,7 @@ impl Engine {
             extend(dir, map)?;
         }
         let creating = marker.length == 0;
-        let grown = Marker { length: map, ..marker.clone() };
+        let grown = marker.finished(&keys, map);
         let changed = std::mem::replace(&mut marker, grown.clone()) != grown;
         let engine =
             Self::assemble(dir, keys, options, Opened { env, tables, map, lock: Some(lock) }, marker);
@@ -141,6 +148,7 @@ impl Engine {
             map: AtomicU64::new(opened.map),
             touched: AtomicU64::new(0),
             commits: AtomicU64::new(0),
+            looked_for_dead: Mutex::new(Instant::now()),
             poison: Mutex::new(None),
             #[cfg(test)]
             fails_next: Mutex::new(None),
@@ -180,6 +188,7 @@ impl Engine {
                 Ok(answer) => {
                     self.commits.fetch_add(1, Ordering::Relaxed);
                     self.keep_headroom();
+                    self.look_for_dead_readers();
                     self.trim();
                     return Ok(answer);
                 }
@@ -206,7 +215,6 @@ impl Engine {
                 Fault::Store(StoreError::DiskFull { path: self.dir.clone(), free: 0, needed })
             }
             heed::Error::Io(cause) => Fault::Store(self.poison(cause.to_string())),
-            heed::Error::Mdb(MdbError::Panic) => Fault::Store(self.poison(error.to_string())),
             _ => self.fault(error),
         }
     }
@@ -247,7 +255,26 @@ impl Engine {
         match error {
             heed::Error::Mdb(MdbError::MapFull) => Fault::MapFull,
             heed::Error::Mdb(MdbError::MapResized) => Fault::MapResized,
+            // LMDB gave up for good, at this or at an earlier commit: a fresh process must read the state from disk.
+            heed::Error::Mdb(MdbError::Panic) => Fault::Store(self.poison(error.to_string())),
             other => Fault::Store(named(&self.dir, &other)),
+        }
+    }
+
+    fn look_for_dead_readers(&self) {
+        let mut looked = self.looked_for_dead.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked.elapsed() >= LOOK_FOR_DEAD {
+            *looked = Instant::now();
+            self.forget_dead_readers();
+        }
+    }
+
+    /// Gives up the transactions of processes that were killed while they read.
+    fn forget_dead_readers(&self) {
+        match self.env.clear_stale_readers() {
+            Ok(0) => {}
+            Ok(readers) => tracing::info!(readers, "gave up the reads of processes that have died"),
+            Err(error) => tracing::warn!(%error, "cannot look for readers that have died"),
         }
     }
 
@@ -266,6 +293,8 @@ impl Engine {
         if map > MAP_LIMIT {
             return Err(StoreError::TooLarge { dir: self.dir.clone(), limit: MAP_LIMIT });
         }
+        // What they keep from being used again may be why the map is full; then this is the last time it grows.
+        self.forget_dead_readers();
         let alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
         // File first, then the marker, then the map: a crash in between leaves a file that is too long, which is fine.
         extend(&self.dir, map)?;

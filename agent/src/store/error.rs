@@ -56,7 +56,7 @@ pub enum StoreError {
     },
     /// The marker beside the data file is gone or unreadable.
     #[error(
-        "the marker {path} is missing or unreadable although there is a data file; restore the whole folder from a backup"
+        "the marker {path} is missing, unreadable or not as it was written although there is a store; restore the whole folder from a backup"
     )]
     Marker {
         /// The marker file.

@@ -32,19 +32,49 @@ pub(crate) fn data_path(dir: &Path) -> PathBuf {
     dir.join("data.mdb")
 }
 
+fn has_content(dir: &Path) -> bool {
+    data_path(dir).exists() || dir.join(super::sent::FILE).exists()
+}
+
+/// What the check of an unfinished store covers.
+fn unfinished(store: &str) -> String {
+    format!("{store} unfinished")
+}
+
 impl Marker {
     /// A store that is about to be created.
     pub(crate) fn fresh(keys: &StoreKeys, schema: u32) -> Self {
         let store = random_id();
-        Self { check: keys.marker_check(&store), store, schema, length: 0 }
+        Self { check: keys.marker_check(&unfinished(&store)), store, schema, length: 0 }
     }
 
-    /// Reads the marker; `None` when there is neither marker nor data file.
+    /// The marker of a store whose file has its length.
+    pub(crate) fn finished(&self, keys: &StoreKeys, length: u64) -> Self {
+        Self { check: keys.marker_check(&self.store), length, ..self.clone() }
+    }
+
+    /// Whether the store was still being created. Nothing of it was ever acknowledged then, so it may be begun again;
+    /// a finished store cannot be declared unfinished without the key.
+    pub(crate) fn is_unfinished(&self, dir: &Path, keys: &StoreKeys) -> Result<bool, StoreError> {
+        if self.length > 0 {
+            return Ok(false);
+        }
+        if self.check == keys.marker_check(&self.store) {
+            return Err(StoreError::Marker { path: marker_path(dir) });
+        }
+        if self.check != keys.marker_check(&unfinished(&self.store)) {
+            return Err(StoreError::WrongKey { dir: dir.to_owned() });
+        }
+        Ok(true)
+    }
+
+    /// Reads the marker; `None` when there is neither a marker nor anything else of a store.
     pub(crate) fn read(dir: &Path) -> Result<Option<Self>, StoreError> {
         let path = marker_path(dir);
         match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|_| StoreError::Marker { path }),
-            Err(cause) if cause.kind() == ErrorKind::NotFound => match data_path(dir).exists() {
+            // The marks of sent claims are made by a store that is complete.
+            Err(cause) if cause.kind() == ErrorKind::NotFound => match has_content(dir) {
                 true => Err(StoreError::Marker { path }),
                 false => Ok(None),
             },

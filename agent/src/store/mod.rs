@@ -266,12 +266,17 @@ impl Store {
     }
 
     /// Records an audit entry that needs no sync of its own: it is written with the next commit, at most two
-    /// seconds later, in order. Waits while too much is waiting already.
+    /// seconds later, in order. Waits for a moment while too much is waiting already.
     pub fn note<D: Serialize>(&self, draft: AuditDraft<D>) {
         match (self.queue(), draft.into_op()) {
             (Ok(queue), Ok(op)) => queue.note(op),
             (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "audit note refused"),
         }
+    }
+
+    /// Whether so many notes wait for a disk that cannot be written that nothing that is to be noted should be begun.
+    pub fn notes_stuck(&self) -> bool {
+        self.queue().is_ok_and(Queue::is_stuck)
     }
 
     /// One posting.
@@ -303,7 +308,8 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub fn next_due(&self, flow: &FlowId) -> Result<Option<Timestamp>, StoreError> {
-        self.engine().read(|r| postings::next_due(r, flow))
+        let now = self.shared.clock.now();
+        self.engine().read(|r| postings::next_due(r, flow, now))
     }
 
     /// Postings that match, newest first.

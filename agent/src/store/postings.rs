@@ -13,7 +13,7 @@ use super::tables::Table;
 use serde::{Deserialize, Serialize};
 use spend::ids::{FlowId, PostingKey, Revision, SourceId};
 use spend::money::Money;
-use spend::posting::{Posting, PostingState};
+use spend::posting::{Posting, PostingState, far_ahead, is_due};
 use spend::{Date, Timestamp};
 use std::collections::BTreeMap;
 
@@ -423,11 +423,14 @@ pub(crate) fn due(
 ) -> Result<Vec<Posting>, Fault> {
     let prefix = flow_hash(look.keys(), flow);
     let latest = sortable(now.timestamp_millis());
+    let mut keys = look.ascend(Table::ByDue, &prefix, &prefix, limit)?;
+    keys.retain(|(key, _)| key.get(8..16).is_some_and(|due| due <= latest.as_slice()));
+    if let Some(far) = far_ahead(now) {
+        let from = [prefix.as_slice(), &sortable(far.timestamp_millis())].concat();
+        keys.extend(look.ascend(Table::ByDue, &prefix, &from, limit - keys.len())?);
+    }
     let mut postings = Vec::new();
-    for (key, _) in look.ascend(Table::ByDue, &prefix, &prefix, limit)? {
-        if key.get(8..16).is_none_or(|due| due > latest.as_slice()) {
-            break;
-        }
+    for (key, _) in keys {
         let posting = by_seq(look, seq_at_end(&key, Table::ByDue)?)?;
         let due = posting.due_at().filter(|_| posting.flow == *flow);
         let Some(due) = due.filter(|at| key.get(8..16) == Some(sortable(at.timestamp_millis()).as_slice()))
@@ -435,21 +438,28 @@ pub(crate) fn due(
             return Err(tampered(Table::ByDue).into());
         };
         // The index knows milliseconds only; what is due later within this one is not due yet.
-        if due <= now {
+        if is_due(due, now) {
             postings.push(posting);
         }
     }
     Ok(postings)
 }
 
-pub(crate) fn next_due(look: &impl Look, flow: &FlowId) -> Result<Option<Timestamp>, Fault> {
+pub(crate) fn next_due(look: &impl Look, flow: &FlowId, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
     let prefix = flow_hash(look.keys(), flow);
     let first = look.ascend(Table::ByDue, &prefix, &prefix, 1)?;
-    let Some((key, _)) = first.first() else { return Ok(None) };
+    let Some((first, _)) = first.first() else { return Ok(None) };
+    let first = due_of(first)?;
+    let last = look.descend(Table::ByDue, &prefix, None, 1)?;
+    let last = last.first().map_or(Ok(first), |(key, _)| due_of(key))?;
+    Ok(Some(if is_due(last, now) { first.min(now) } else { first }))
+}
+
+/// The moment that a key of the index by due time names.
+fn due_of(key: &[u8]) -> Result<Timestamp, Fault> {
     let millis = key.get(8..16).and_then(|due| <[u8; 8]>::try_from(due).ok());
     let millis = millis.map(|due| (u64::from_be_bytes(due) ^ (1 << 63)).cast_signed());
-    let at = millis.and_then(Timestamp::from_timestamp_millis).ok_or_else(|| tampered(Table::ByDue))?;
-    Ok(Some(at))
+    Ok(millis.and_then(Timestamp::from_timestamp_millis).ok_or_else(|| tampered(Table::ByDue))?)
 }
 
 /// The numbers of postings that may match a filter, ascending. With a period or a state they come from an index.

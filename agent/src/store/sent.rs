@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// File name below the store's directory.
-const FILE: &str = "sent-marks";
+pub(super) const FILE: &str = "sent-marks";
 /// Forgotten keys are dropped from the file when it has grown beyond this.
 const COMPACT_ABOVE: u64 = 256 * 1024;
 

@@ -73,6 +73,8 @@ struct Waiting {
     note_bytes: usize,
     /// When the oldest note must be written.
     notes_due: Option<Instant>,
+    /// The last attempt left notes behind: for their sake alone it is not tried again before this.
+    retry_at: Option<Instant>,
     closing: bool,
     /// The thread is gone.
     gone: bool,
@@ -103,10 +105,21 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// Hands a note over; waits while too many are waiting.
+    /// Whether so many notes wait for a disk that cannot be written that no more should be caused.
+    pub(crate) fn is_stuck(&self) -> bool {
+        let waiting = self.lock();
+        waiting.retry_at.is_some() && waiting.note_bytes >= NOTES_ENOUGH
+    }
+
+    /// Hands a note over; waits while too many are waiting. It does not wait for a disk that cannot be written, which
+    /// can take days: then the calls that cause notes are refused, and what is still under way finds room.
     pub(crate) fn note(&self, op: Op) {
         let mut waiting = self.lock();
-        while waiting.note_bytes >= NOTES_MAX && !waiting.closing && !waiting.gone {
+        while waiting.note_bytes >= NOTES_MAX
+            && waiting.retry_at.is_none()
+            && !waiting.closing
+            && !waiting.gone
+        {
             self.arrived.notify_one();
             waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
@@ -143,8 +156,8 @@ impl Queue {
         let mut waiting = self.lock();
         loop {
             let now = Instant::now();
-            let notes_due =
-                waiting.notes_due.is_some_and(|due| due <= now) || waiting.note_bytes >= NOTES_ENOUGH;
+            let due_at = waiting.due_at(now);
+            let notes_due = due_at.is_some_and(|due| due <= now);
             if waiting.jobs > 0 || notes_due || (waiting.closing && !waiting.items.is_empty()) {
                 return Some(waiting.drain());
             }
@@ -152,7 +165,7 @@ impl Queue {
                 waiting.gone = true;
                 return None;
             }
-            waiting = match waiting.notes_due {
+            waiting = match due_at {
                 Some(due) => {
                     let timed = self.arrived.wait_timeout(waiting, due - now);
                     timed.unwrap_or_else(PoisonError::into_inner).0
@@ -178,11 +191,18 @@ impl Queue {
         for note in notes.into_iter().rev() {
             waiting.items.push_front(note);
         }
-        waiting.notes_due = Some(Instant::now() + NOTE_DELAY);
+        let retry_at = Instant::now() + NOTE_DELAY;
+        (waiting.notes_due, waiting.retry_at) = (Some(retry_at), Some(retry_at));
     }
 }
 
 impl Waiting {
+    /// When notes are to be written: many of them at once, but after a failure not before the next attempt is due.
+    fn due_at(&self, now: Instant) -> Option<Instant> {
+        let due = if self.note_bytes >= NOTES_ENOUGH { Some(now) } else { self.notes_due };
+        due.map(|due| self.retry_at.map_or(due, |retry| retry.max(due)))
+    }
+
     fn drain(&mut self) -> Vec<Item> {
         let mut group = Vec::new();
         let (mut jobs, mut bytes) = (0, 0);
@@ -211,6 +231,9 @@ pub(crate) fn run(engine: &Arc<Engine>, queue: &Arc<Queue>) {
     let _end = End(queue);
     while let Some(group) = queue.take() {
         let left = write(engine, group);
+        if left.is_empty() {
+            queue.lock().retry_at = None;
+        }
         queue.put_back(left, engine.poisoned().is_some());
         queue.room.notify_all();
     }

@@ -39,7 +39,9 @@ impl IdleLife {
     /// Whether something should be read only to keep it alive; one that was never used may have been idle for long.
     /// `tried` is the day of the last attempt: one a day is enough.
     pub fn wants_a_call(&self, last_use: Option<Date>, tried: Option<Date>, today: Date) -> bool {
-        let idle = last_use.is_none_or(|last| (today - last).num_days() >= self.keep_alive_days);
+        // A use that lies ahead was noted while the clock was: when it really was is not known.
+        let recent = |last: Date| (0..self.keep_alive_days).contains(&(today - last).num_days());
+        let idle = !last_use.is_some_and(recent);
         idle && tried != Some(today)
     }
 }
@@ -105,5 +107,6 @@ mod tests {
         assert!(!LIFE.wants_a_call(last, Some(today), today));
         assert!(!LIFE.wants_a_call(last, None, day("2026-08-07")));
         assert!(LIFE.wants_a_call(None, None, today));
+        assert!(LIFE.wants_a_call(Some(day("2027-08-08")), None, today), "noted while the clock was ahead");
     }
 }

@@ -1,8 +1,8 @@
 //! When the next attempt is made. Delays are drawn by the caller's jitter, so that this stays pure.
 
-use super::PostingPolicy;
+use super::{FailureClass, PostingPolicy};
 use crate::Timestamp;
-use crate::now::Tick;
+use crate::now::{Now, Tick};
 use chrono::TimeDelta;
 
 /// Everything a transition depends on besides state and event.
@@ -30,7 +30,7 @@ impl Moment<'_> {
     }
 
     pub(super) fn throttled(&self, until: Timestamp) -> Timestamp {
-        until.clamp(later(self.now, TimeDelta::milliseconds(250)), later(self.now, LONGEST_THROTTLE))
+        until.clamp(later(self.now, TimeDelta::milliseconds(250)), later(self.now, LONGEST_DELAY))
     }
 
     /// While the ERP may still commit: look-ups at growing distance, one at the end of the window.
@@ -55,8 +55,35 @@ impl Moment<'_> {
     }
 }
 
-/// The longest `Retry-After` that is believed.
-const LONGEST_THROTTLE: TimeDelta = TimeDelta::hours(24);
+impl PostingPolicy {
+    /// When a read that belongs to no posting is tried again after it failed for the `failures`-th time in a row: with
+    /// the delays of postings.
+    pub fn read_again_at(&self, class: &FailureClass, failures: u32, jitter: f64, now: &Now) -> Timestamp {
+        let moment = Moment { policy: self, jitter, now: now.at, tick: &now.tick };
+        match class {
+            FailureClass::Throttled { until } => moment.throttled(*until),
+            // A person must mend it, and may have done so by then.
+            FailureClass::Unauthorised | FailureClass::Rejected { .. } => moment.credential_pause(),
+            FailureClass::NotSent | FailureClass::InDoubt | FailureClass::Unavailable => {
+                moment.backoff(failures)
+            }
+        }
+    }
+}
+
+/// The longest delay that can be set, and the longest `Retry-After` that is believed.
+const LONGEST_DELAY: TimeDelta = TimeDelta::hours(24);
+
+/// Whether the time of something has come. A moment further ahead than any delay was written while the clock was ahead:
+/// waiting for it would put work to sleep for as long as the clock was wrong.
+pub fn is_due(at: Timestamp, now: Timestamp) -> bool {
+    at <= now || far_ahead(now).is_some_and(|far| at > far)
+}
+
+/// What is due later than this is due now: see [`is_due`]. `None` at the end of time.
+pub fn far_ahead(now: Timestamp) -> Option<Timestamp> {
+    now.checked_add_signed(LONGEST_DELAY)
+}
 
 /// Delays beyond ten years are misconfiguration; the bound keeps arithmetic in range.
 fn millis(delta: TimeDelta) -> i64 {

@@ -25,8 +25,8 @@ impl Posting {
         doubt: &Doubt<'_>,
         moment: &Moment<'_>,
     ) -> Posting {
-        // Without a reading the window begins now.
-        let cut = doubt.cut_tick.unwrap_or(moment.tick);
+        // Without a reading that says anything here the window begins now.
+        let cut = doubt.cut_tick.filter(|cut| !moment.tick.is_elsewhere(cut)).unwrap_or(moment.tick);
         let age = moment.since(cut);
         let settled = age >= moment.policy.settle_window;
         let stay = |empty_look_ups: Vec<Timestamp>, empty_tick: Option<Tick>, next_at| {
@@ -77,7 +77,7 @@ impl Posting {
 impl Doubt<'_> {
     /// The empty look-ups with this one. Look-ups that follow each other too closely count once.
     fn empty_with(&self, moment: &Moment<'_>) -> (Vec<Timestamp>, Tick) {
-        match self.empty_tick {
+        match self.empty_tick.filter(|last| !moment.tick.is_elsewhere(last)) {
             None => (vec![moment.now], moment.tick.clone()),
             Some(last) if moment.since(last) < moment.policy.settle_interval => {
                 (self.empty_look_ups.to_vec(), last.clone())

@@ -206,7 +206,7 @@ fn after_the_settle_window_two_empty_look_ups_apart_allow_a_new_attempt() {
 
 /// A moment by both clocks: the wall clock may be set, the other cannot.
 fn both(wall: i64, boot: &str, ticks: u64) -> Now {
-    Now { at: moment(wall), tick: Tick { epoch: boot.to_owned(), millis: ticks * 1000 } }
+    Now { at: moment(wall), tick: Tick { machine: None, epoch: boot.to_owned(), millis: ticks * 1000 } }
 }
 
 fn looked_up_at(posting: &Posting, now: &Now) -> Posting {
@@ -434,6 +434,16 @@ fn only_what_was_never_sent_or_waits_for_a_person_is_closed_or_superseded() {
     }
     let own = Event::Superseded { by: sample_posting().revision };
     assert!(sample_posting().apply(own, &policy(), 1.0, &moment(1).into()).is_err());
+}
+
+#[test]
+fn a_due_time_that_no_delay_can_have_set_is_due() {
+    let (now, day) = (moment(0), 24 * 3600);
+    for (ahead, due) in [(-1, true), (0, true), (1, false), (day, false), (day + 1, true), (365 * day, true)]
+    {
+        assert_eq!(is_due(moment(ahead), now), due, "{ahead} s ahead");
+    }
+    assert!(!is_due(Timestamp::MAX_UTC, Timestamp::MAX_UTC - TimeDelta::seconds(1)));
 }
 
 #[test]

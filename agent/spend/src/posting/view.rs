@@ -1,6 +1,6 @@
 //! A posting as it is made, and what can be read off its state.
 
-use super::{ErpReceipt, Hold, NextAction, Posting, PostingState};
+use super::{ErpReceipt, Hold, NextAction, Posting, PostingState, is_due};
 use crate::Timestamp;
 use crate::document::SpendDocument;
 use crate::finding::{Finding, FindingCode};
@@ -92,7 +92,7 @@ impl Posting {
 
     /// What to do with it now.
     pub fn next_action(&self, now: Timestamp) -> NextAction {
-        let when_due = |at: Timestamp, action| if at <= now { action } else { NextAction::WaitUntil(at) };
+        let when_due = |at, action| if is_due(at, now) { action } else { NextAction::WaitUntil(at) };
         match &self.state {
             PostingState::Planned if self.plan.is_none() => NextAction::Nothing,
             PostingState::Planned => NextAction::LookUpThenClaim,

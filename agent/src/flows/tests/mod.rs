@@ -19,4 +19,6 @@ mod scenarios;
 mod simulation;
 mod source;
 mod three_questions;
+mod unread;
 mod world;
+mod wrong_clock;

@@ -132,6 +132,25 @@ async fn a_clock_that_is_set_forward_does_not_end_the_wait_for_a_late_commit() {
 }
 
 #[tokio::test]
+async fn a_move_to_a_machine_that_was_up_for_long_does_not_end_the_wait_for_a_late_commit() {
+    let mut world = World::new();
+    world.erp.books().unique = false;
+    world.settings.posting.rewrite_without_uniqueness = true;
+    world.report("R1", 100);
+    world.faults.once(Call::Post, Fault::Late(TimeDelta::seconds(110)));
+    world.run().await;
+    world.clock.move_house();
+    world.reopen();
+    for _ in 0..60 {
+        assert_eq!(world.erp.books().writes, 1, "no second write");
+        world.pass(5);
+        world.run().await;
+    }
+    assert_eq!(world.states("R1"), ["acknowledged"]);
+    assert_sound(&world, &[]);
+}
+
+#[tokio::test]
 async fn an_absent_document_is_held_in_doubt_where_the_erp_does_not_refuse_duplicates() {
     let mut world = World::new();
     world.erp.books().unique = false;

@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Default)]
 struct Memory {
-    keys: Mutex<BTreeMap<FlowId, String>>,
+    runs: Mutex<BTreeMap<FlowId, LastRun>>,
     broken: AtomicBool,
 }
 
 #[async_trait]
 impl ScheduleMemory for Memory {
-    async fn last(&self, flow: &FlowId) -> anyhow::Result<Option<String>> {
-        Ok(self.keys.lock().unwrap().get(flow).cloned())
+    async fn last(&self, flow: &FlowId) -> anyhow::Result<Option<LastRun>> {
+        Ok(self.runs.lock().unwrap().get(flow).cloned())
     }
-    async fn record(&self, flow: &FlowId, key: &str) -> anyhow::Result<()> {
+    async fn record(&self, flow: &FlowId, run: &LastRun) -> anyhow::Result<()> {
         anyhow::ensure!(!self.broken.load(Ordering::SeqCst), "disk full");
-        self.keys.lock().unwrap().insert(flow.clone(), key.to_owned());
+        self.runs.lock().unwrap().insert(flow.clone(), run.clone());
         Ok(())
     }
 }
@@ -37,7 +37,7 @@ fn bench(at: &str, memory: &Arc<Memory>, schedule: &str, zone: &str) -> Bench<im
     let (clock, fired) = (Clock::manual(at.parse().unwrap()), Fired::default());
     let (noted, known) = (Arc::clone(&fired), Arc::clone(memory));
     let fire = move |run: RunNow| {
-        let recorded = known.keys.lock().unwrap().get(&run.flow).cloned();
+        let recorded = known.runs.lock().unwrap().get(&run.flow).map(|run| run.key.clone());
         noted.lock().unwrap().push((run, recorded));
     };
     let (scheduler, handle) = Scheduler::new(clock.clone(), Jitter::Off, Arc::clone(memory) as _, fire);
@@ -113,6 +113,46 @@ async fn a_clock_that_was_wrong_by_years_does_not_silence_the_schedule() {
 }
 
 #[tokio::test]
+async fn another_time_zone_or_text_after_a_restart_begins_now_and_does_not_silence_the_schedule() {
+    for (text, zone, next) in [
+        ("0 * * * *", "America/New_York", "2026-03-02T08:00"),
+        ("0 * * * *", "Asia/Tokyo", "2026-03-02T22:00"),
+        ("5 * * * *", "UTC", "2026-03-02T12:05"),
+    ] {
+        let memory = Arc::default();
+        let mut before = bench("2026-03-02T11:59:00Z", &memory, "0 * * * *", "UTC");
+        assert_eq!(before.after(0).await, []);
+        assert_eq!(before.after(1).await, run("2026-03-02T12:00"));
+        let mut changed = bench("2026-03-02T12:01:30Z", &memory, text, zone);
+        assert_eq!(changed.after(0).await, [], "{text} {zone}: nothing is made up");
+        let mut fired = Vec::new();
+        for _ in 0..60 {
+            fired.extend(changed.after(1).await);
+        }
+        assert_eq!(fired, run(next), "{text} {zone}");
+    }
+}
+
+#[test]
+fn what_older_releases_recorded_is_understood() {
+    let old: LastRun = serde_json::from_str("\"2026-03-02T12:00\"").unwrap();
+    assert_eq!(old, LastRun { key: "2026-03-02T12:00".to_owned(), of: None });
+    let utc = Schedule::parse("0 * * * *", "UTC").unwrap();
+    assert!(old.moment(&utc).is_some());
+    let new = LastRun::new(&utc, "2026-03-02T12:00");
+    assert_eq!(serde_json::from_str::<LastRun>(&serde_json::to_string(&new).unwrap()).unwrap(), new);
+    assert_eq!(new.moment(&Schedule::parse("0 * * * *", "Asia/Tokyo").unwrap()), None);
+}
+
+#[tokio::test]
+async fn a_wish_from_a_time_when_the_clock_was_ahead_is_due() {
+    let mut bench = bench("2026-03-02T12:00:00Z", &Arc::default(), "0 6 * * *", "UTC");
+    bench.handle.wake_at(&flow(), Some("2027-03-02T12:00:00Z".parse().unwrap()));
+    assert_eq!(bench.after(1).await, [Trigger::Retry]);
+    assert_eq!(bench.after(1).await, []);
+}
+
+#[tokio::test]
 async fn a_run_that_cannot_be_recorded_is_not_fired_until_it_can() {
     let mut bench = bench("2026-03-02T05:59:00Z", &Arc::default(), "0 6 * * *", "UTC");
     assert_eq!(bench.after(0).await, []);
@@ -128,7 +168,11 @@ async fn a_retry_wakes_its_flow_once_and_a_changed_schedule_begins_now() {
     bench.handle.wake_at(&flow(), Some("2026-03-02T12:10:00Z".parse().unwrap()));
     assert_eq!(bench.after(9).await, []);
     assert_eq!(bench.handle.next()[&flow()], "2026-03-02T12:10:00Z".parse::<Timestamp>().unwrap());
-    assert_eq!(bench.after(1).await, [Trigger::Retry]);
+    bench.handle.wake_by(&flow(), "2026-03-02T12:20:00Z".parse().unwrap());
+    assert_eq!(bench.after(1).await, [Trigger::Retry], "a later wish leaves the earlier one");
+    bench.handle.wake_at(&flow(), Some("2026-03-02T12:20:00Z".parse().unwrap()));
+    bench.handle.wake_by(&flow(), "2026-03-02T12:11:00Z".parse().unwrap());
+    assert_eq!(bench.after(1).await, [Trigger::Retry], "an earlier one counts");
     assert_eq!(bench.after(1).await, []);
     bench.handle.set_flows([(flow(), Some(Schedule::parse("0 8 * * *", "UTC").unwrap()))]);
     assert_eq!(bench.after(1).await, [], "08:00 of today is not made up");

@@ -204,6 +204,19 @@ async fn a_stuck_thread_is_given_up_once_and_has_no_say_when_it_comes_back() {
     assert_eq!(life(&subject.handle).await, Ok(3));
 }
 
+#[actix_rt::test]
+async fn a_thread_that_turned_for_long_before_it_stuck_is_replaced_each_time() {
+    let subject = bench(Policy { missed_beats: 50, stable: Duration::ZERO, ..quick() });
+    let releases: Vec<Arc<AtomicBool>> = (0..3).map(|_| Arc::default()).collect();
+    for (epoch, release) in (1..).zip(&releases) {
+        running(&subject.handle, epoch).await;
+        let answer = subject.handle.call(Do::Spin(Arc::clone(release)), DEADLINE).await;
+        assert_eq!(answer, Err(CallError::Crashed));
+        running(&subject.handle, epoch + 1).await;
+        release.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A call that has begun and waits for permission to have its effect.
 async fn pending(subject: &Bench) -> (oneshot::Sender<()>, tokio::task::JoinHandle<Result<(), CallError>>) {
     let (permission, receiver) = oneshot::channel();

@@ -1,6 +1,6 @@
 //! Gives each supervised actor its thread and watches that the thread still turns. A thread that does not is given up:
-//! its generation ends, a fresh thread takes over once, and the old one is leaked because a thread cannot be ended
-//! from outside. A second stuck thread suspends the actor until it is revived.
+//! its generation ends, a fresh thread takes over, and the old one is leaked because a thread cannot be ended from
+//! outside. A second stuck thread suspends the actor until it is revived, unless the first was long ago.
 
 use super::life::{changed, lives};
 use super::{RunState, Shared};
@@ -8,6 +8,7 @@ use actix::{Actor, Context};
 use actix_rt::Arbiter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::time::Instant;
 
 /// How the watch over one thread ended.
 enum Verdict {
@@ -19,6 +20,7 @@ pub(super) async fn watch_over<A: Actor<Context = Context<A>>>(shared: Arc<Share
     let mut spare_thread = true;
     loop {
         let generation = shared.control.borrow().generation;
+        let began = Instant::now();
         let why = match Arbiter::try_new() {
             Ok(arbiter) => {
                 let loop_of_lives = Arc::clone(&shared);
@@ -36,6 +38,8 @@ pub(super) async fn watch_over<A: Actor<Context = Context<A>>>(shared: Arc<Share
             Err(error) => format!("cannot start a thread: {error}"),
         };
         let revivals = give_up(&shared, why);
+        // As with failures: a thread that turned for so long ends the row.
+        spare_thread |= began.elapsed() >= shared.policy.stable;
         if spare_thread {
             spare_thread = false;
             continue;

@@ -69,7 +69,7 @@ fn woken_name(flow: &FlowId) -> String {
 }
 
 /// Notes that a flow is to run: a run that a crash prevents is made up at the next start.
-pub(super) fn wake(flow: &FlowId, now: Timestamp, batch: &mut Batch) {
+pub(in crate::runtime) fn wake(flow: &FlowId, now: Timestamp, batch: &mut Batch) {
     batch.put(StateTable::Flow, &woken_name(flow), &now);
 }
 
@@ -81,9 +81,15 @@ pub(crate) fn woken(store: &Store, flow: &FlowId) -> Result<Option<Timestamp>, S
     store.get(StateTable::Flow, &woken_name(flow))
 }
 
-/// Takes the note away after a run that began at this moment.
-pub(crate) async fn ran(store: &Store, flow: &FlowId, began: Timestamp) -> Result<(), StoreError> {
-    if woken(store, flow)?.is_some_and(|at| at <= began) {
+/// Takes the note away after a run that began at one moment and ended at the other. A note of a moment that has not come
+/// was made before the run as well, while the clock was ahead.
+pub(crate) async fn ran(
+    store: &Store,
+    flow: &FlowId,
+    began: Timestamp,
+    ended: Timestamp,
+) -> Result<(), StoreError> {
+    if woken(store, flow)?.is_some_and(|at| at <= began || at > ended) {
         let mut batch = Batch::new();
         batch.remove(StateTable::Flow, &woken_name(flow));
         store.commit(batch).await?;

@@ -189,10 +189,14 @@ async fn a_wish_to_run_outlives_a_crash_and_ends_with_a_run_that_began_after_it(
     let flow = bench.flows[0].clone();
     bench.receive(&[bench.line("msg_1", "1")]);
     let began = bench.clock.now();
-    memory::ran(&bench.store, &flow, began - TimeDelta::seconds(1)).await.unwrap();
+    memory::ran(&bench.store, &flow, began - TimeDelta::seconds(1), began).await.unwrap();
     assert!(bench.woken(), "a run that was under way already may not have seen it");
-    memory::ran(&bench.store, &flow, began).await.unwrap();
+    memory::ran(&bench.store, &flow, began, began).await.unwrap();
     assert!(!bench.woken());
+    bench.receive(&[bench.line("msg_2", "1")]);
+    let corrected = began - TimeDelta::days(365);
+    memory::ran(&bench.store, &flow, corrected, corrected).await.unwrap();
+    assert!(!bench.woken(), "noted while the clock was ahead");
 }
 
 #[test]

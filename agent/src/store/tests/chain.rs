@@ -1,10 +1,11 @@
 //! The audit trail: notes are written in order, and every way of falsifying the chain is noticed.
 
-use super::samples::{at, audit, batch, open, posting};
+use super::samples::{at, audit, batch, keys, open, posting, small};
+use crate::clock::Clock;
 use crate::store::access::Look as _;
-use crate::store::apply::Heads;
+use crate::store::apply::{HEADS, Heads};
 use crate::store::tables::Table;
-use crate::store::{AuditFaultKind, AuditKind, Batch, Store};
+use crate::store::{AuditFaultKind, AuditKind, Batch, Store, StoreError};
 
 /// A store with entries 1 to `n`, alternately noted and committed.
 fn with_entries(dir: &std::path::Path, n: u32) -> Store {
@@ -113,7 +114,8 @@ fn remove(store: &Store, seq: u64) {
 
 #[test]
 fn every_falsification_is_found_where_it_begins() {
-    let cases: [(&str, u64, AuditFaultKind, Falsify); 9] = [
+    let no_heads = StoreError::Tampered { table: "meta" };
+    let cases: [(&str, u64, AuditFaultKind, Falsify); 10] = [
         ("one bit of a sealed entry", 4, AuditFaultKind::Edited, |s| {
             let mut bytes = raw(s, 4);
             bytes[50] ^= 1;
@@ -144,6 +146,9 @@ fn every_falsification_is_found_where_it_begins() {
             let heads = s.engine().read(|r| Heads::read(r)).unwrap();
             s.engine().write(|w| Heads { audit: 8, ..heads.clone() }.write(w)).unwrap();
         }),
+        ("the head removed", 0, AuditFaultKind::Unreadable(no_heads.clone()), |s| {
+            assert!(s.engine().write(|w| w.remove(Table::Meta, HEADS)).unwrap());
+        }),
     ];
     for (what, seq, kind, falsify) in cases {
         let dir = tempfile::tempdir().unwrap();
@@ -153,4 +158,30 @@ fn every_falsification_is_found_where_it_begins() {
         let fault = store.audit().verify().unwrap_err();
         assert_eq!((fault.seq, fault.kind), (seq, kind), "{what}");
     }
+}
+
+#[test]
+fn a_store_that_was_emptied_together_with_its_head_is_not_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = with_entries(dir.path(), 3);
+    (1..=3).for_each(|n| remove(&store, n));
+    assert!(store.engine().write(|w| w.remove(Table::Meta, HEADS)).unwrap());
+    store.close();
+    let opened = Store::open_with(dir.path(), keys(), Clock::manual(at(0)), small());
+    assert_eq!(opened.unwrap_err(), StoreError::Tampered { table: "meta" });
+}
+
+/// Stores of releases that wrote no head before the first entry.
+#[test]
+fn an_empty_store_of_an_older_release_needs_no_head() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    assert!(store.engine().write(|w| w.remove(Table::Meta, HEADS)).unwrap());
+    assert_eq!(store.audit().verify().unwrap().entries, 0);
+    store
+        .commit_blocking(batch(|b| {
+            b.audit(audit(1));
+        }))
+        .unwrap();
+    assert_eq!(store.audit().verify().unwrap().entries, 1);
 }

@@ -4,6 +4,7 @@ use super::samples::{MARKER, at, audit, batch, keys, open, posting, small};
 use crate::clock::Clock;
 use crate::secret::Origin;
 use crate::store::access::Look as _;
+use crate::store::marker::Marker;
 use crate::store::tables::Table;
 use crate::store::{
     AuditFaultKind, Batch, PostingFilter, StateTable, Store, StoreError, StoreKeys, StoredSecret,
@@ -105,13 +106,34 @@ fn a_foreign_data_file_or_a_missing_marker_is_named() {
 #[test]
 fn a_creation_that_was_cut_short_begins_again() {
     let dir = tempfile::tempdir().unwrap();
-    open(dir.path()).close();
-    let mark = dir.path().join("store.mark");
-    let text = fs::read_to_string(&mark).unwrap();
-    let length = fs::metadata(dir.path().join("data.mdb")).unwrap().len();
-    fs::write(&mark, text.replace(&format!("\"length\":{length}"), "\"length\":0")).unwrap();
+    let unfinished = Marker::fresh(&keys(), 1);
+    unfinished.write(dir.path()).unwrap();
     fs::write(dir.path().join("data.mdb"), b"half").unwrap();
+    assert!(matches!(
+        Store::open_with(dir.path(), StoreKeys::from_data_key(&[8; 32]), Clock::manual(at(0)), small()),
+        Err(StoreError::WrongKey { .. })
+    ));
     open(dir.path()).close();
+    assert_ne!(Marker::read(dir.path()).unwrap().unwrap(), unfinished);
+}
+
+#[test]
+fn a_store_that_was_declared_unfinished_or_lost_its_files_is_not_begun_again() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 3);
+    let (mark, data) = (dir.path().join("store.mark"), dir.path().join("data.mdb"));
+    let (text, whole) = (fs::read_to_string(&mark).unwrap(), fs::read(&data).unwrap());
+    let declared = text.replace(&format!("\"length\":{}", whole.len()), "\"length\":0");
+    assert_ne!(declared, text);
+    fs::write(&mark, declared).unwrap();
+    assert!(matches!(try_open(dir.path()), Err(StoreError::Marker { .. })));
+    fs::remove_file(&mark).unwrap();
+    fs::remove_file(&data).unwrap();
+    assert!(matches!(try_open(dir.path()), Err(StoreError::Marker { .. })));
+    assert!(!data.exists());
+    fs::write(&mark, text).unwrap();
+    fs::write(&data, whole).unwrap();
+    assert!(try_open(dir.path()).unwrap().posting(&posting(1).key).unwrap().is_some());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A disk that fails while it is written: what was acknowledged before stays, and nothing is promised afterwards.
 
 use super::samples::{audit, batch, claimed, flow, open, posting};
+use crate::store::engine::Fault;
 use crate::store::{Batch, StoreError};
 use std::io;
 
@@ -36,6 +37,17 @@ async fn after_a_failed_sync_nothing_is_written_until_a_restart() {
     store.commit(write(5)).await.unwrap();
     assert_eq!(store.counts().unwrap()[&(flow(), "planned")], 2);
     store.audit().verify().unwrap();
+}
+
+#[tokio::test]
+async fn an_engine_that_gave_up_for_good_asks_for_a_restart_whichever_call_finds_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    // A full disk at the write of LMDB's own head makes this the answer to every later transaction.
+    let told = store.engine().fault(heed::Error::Mdb(heed::MdbError::Panic));
+    assert!(matches!(told, Fault::Store(StoreError::Poisoned { .. })), "{told:?}");
+    assert!(store.stats().poisoned.is_some());
+    assert!(matches!(store.commit(Batch::new()).await, Err(StoreError::Poisoned { .. })));
 }
 
 #[tokio::test]

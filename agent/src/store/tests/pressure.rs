@@ -2,7 +2,9 @@
 
 use super::samples::{at, audit, batch, claimed, flow, keys, open, posting, small};
 use crate::clock::Clock;
-use crate::store::{Batch, Options, PostingFilter, Store, StoreError};
+use crate::store::access::Reader;
+use crate::store::engine::Fault;
+use crate::store::{AuditDraft, Batch, Options, PostingFilter, StateTable, Store, StoreError};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -90,6 +92,49 @@ fn the_map_grows_under_load_while_others_read() {
     assert_eq!(seen, 6_000);
 }
 
+/// Runs only as the child of the test below: reads until it is killed.
+#[test]
+fn child_holds_a_read() {
+    let Ok(dir) = std::env::var("PURSER_TEST_HELD_STORE") else { return };
+    let store = Store::open_read_only(Path::new(&dir), keys(), Clock::manual(at(0))).unwrap();
+    let hold = |_: &Reader<'_>| -> Result<(), Fault> {
+        println!("holding");
+        loop {
+            std::thread::park();
+        }
+    };
+    store.engine().read(hold).unwrap();
+}
+
+#[test]
+fn a_reader_that_was_killed_does_not_make_the_file_grow() {
+    use std::io::BufRead as _;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut random = fastrand::Rng::with_seed(4);
+    let mut write = || {
+        let text: String = (0..40_000).map(|_| random.alphanumeric()).collect();
+        let put = batch(|b| {
+            b.put(StateTable::Mirror, "one", &text);
+        });
+        store.commit_blocking(put).unwrap();
+    };
+    write();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", "store::tests::pressure::child_holds_a_read"])
+        .env("PURSER_TEST_HELD_STORE", dir.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("holding")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    (1..400).for_each(|_| write());
+    let stats = store.stats();
+    assert!(stats.used < 3 << 20, "400 times the same 40 KB: {stats:?}");
+}
+
 #[tokio::test]
 async fn nothing_is_written_below_the_floor_and_work_goes_on_when_space_returns() {
     let dir = tempfile::tempdir().unwrap();
@@ -125,6 +170,50 @@ async fn nothing_is_written_below_the_floor_and_work_goes_on_when_space_returns(
     // The note that waited is there too, before what came later.
     let times: Vec<_> = store.audit().entries(1, 9).unwrap().iter().map(|e| e.draft.at).collect();
     assert_eq!(times, [at(1), at(2)]);
+}
+
+#[test]
+fn a_backlog_of_notes_waits_for_space_without_haste_and_holds_nobody_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let (free, attempts) = (Arc::new(AtomicU64::new(u64::MAX)), Arc::new(AtomicU64::new(0)));
+    let (told, counted) = (Arc::clone(&free), Arc::clone(&attempts));
+    let options = Options {
+        free_floor: 500,
+        free_space: Arc::new(move |_: &Path| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok(told.load(Ordering::Relaxed))
+        }),
+        ..small()
+    };
+    let store = Store::open_with(dir.path(), keys(), Clock::manual(at(0)), options).unwrap();
+    free.store(0, Ordering::Relaxed);
+    let (done, all_taken) = std::sync::mpsc::channel();
+    let writer = store.clone();
+    std::thread::spawn(move || {
+        let mut random = fastrand::Rng::with_seed(6);
+        for n in 0..160 {
+            let text: String = (0..50_000).map(|_| random.alphanumeric()).collect();
+            writer.note(AuditDraft { detail: serde_json::json!(text), ..audit(n) });
+        }
+        done.send(()).unwrap();
+    });
+    all_taken.recv_timeout(std::time::Duration::from_secs(60)).expect("a caller was held up");
+    while !store.notes_stuck() {
+        std::thread::yield_now();
+    }
+    let before = attempts.load(Ordering::Relaxed);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let more = attempts.load(Ordering::Relaxed) - before;
+    assert!(more <= 2, "{more} attempts in a second");
+    free.store(u64::MAX, Ordering::Relaxed);
+    while store.audit().head().unwrap().entries < 160 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(!store.notes_stuck());
+    let mut times = Vec::new();
+    store.audit().for_each(1, |entry| times.push(entry.draft.at)).unwrap();
+    assert_eq!(times, (0..160).map(at).collect::<Vec<_>>());
+    store.audit().verify().unwrap();
 }
 
 #[test]

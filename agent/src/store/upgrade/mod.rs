@@ -2,6 +2,7 @@
 //! The version stands in the marker (readable without a key) and, sealed, in the data file.
 
 use super::access::{Look, Reader, Writer};
+use super::apply::{HEADS, Heads};
 use super::engine::Fault;
 use super::error::StoreError;
 use super::marker::Marker;
@@ -19,6 +20,9 @@ const KEY: &[u8] = b"schema";
 struct Stamp {
     store: String,
     schema: u32,
+    /// It was made with its heads: since then they may not be missing.
+    #[serde(default)]
+    heads: bool,
 }
 
 /// Refuses a store that a newer release has written.
@@ -31,8 +35,9 @@ pub(crate) fn check(dir: &Path, found: u32) -> Result<(), StoreError> {
 
 /// Stamps a new store.
 pub(crate) fn stamp_new(w: &mut Writer<'_>, marker: &Marker) -> Result<(), Fault> {
-    let stamp = Stamp { store: marker.store.clone(), schema: CURRENT };
+    let stamp = Stamp { store: marker.store.clone(), schema: CURRENT, heads: true };
     let bytes = serde_json::to_vec(&stamp).map_err(|e| StoreError::codec("meta", "written", &e))?;
+    Heads::default().write(w)?;
     w.put_sealed(Table::Meta, KEY, &bytes)
 }
 
@@ -46,5 +51,8 @@ pub(crate) fn verify(r: &Reader<'_>, marker: &Marker) -> Result<(), Fault> {
         return Err(replaced().into());
     }
     check(r.dir(), stamp.schema)?;
+    if stamp.heads && r.raw(Table::Meta, HEADS)?.is_none() {
+        return Err(StoreError::Tampered { table: Table::Meta.name() }.into());
+    }
     Ok(())
 }

@@ -188,6 +188,9 @@ impl Gate {
 
     /// [`Gate::send`], and whether a failure is the gate's own refusal.
     pub(super) async fn send_told(&self, call: Call) -> (Result<Answer, Failure>, bool) {
+        if self.log.is_full() {
+            return (Err(self.unrecorded(&call)), true);
+        }
         let mut pending = Pending::new(Arc::clone(&self.log), self.record_of(&call));
         let spelled = spelled_out(&call);
         let scrub = self.scrub.serve(destination::secrets(&call), &spelled);
@@ -204,6 +207,15 @@ impl Gate {
             Ok(answer) => (Ok(without_echo(answer, &scrub)), false),
             Err(failed) => (Err(failed.failure), failed.refused),
         }
+    }
+
+    /// No call without a record. The refusal has none either, since there is no room for it.
+    fn unrecorded(&self, call: &Call) -> Failure {
+        let why = "the disk of the audit trail is full; free some space, work then goes on by itself";
+        let failure =
+            Failure::new(FailureClass::NotSent, format!("{}: {why}; nothing was sent", call.operation));
+        self.count(&Err(Failed { failure: failure.clone(), refused: true, security: false }));
+        failure
     }
 
     async fn pass(&self, call: Call, pending: &mut Pending) -> Result<Answer, Failed> {

@@ -81,6 +81,11 @@ pub struct CallRecord {
 pub trait CallLog: Send + Sync {
     /// Takes one record.
     fn record(&self, record: CallRecord);
+
+    /// Whether it can take no record of a call that is not begun yet.
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 /// Throws records away; for tests and for checks that are not business.

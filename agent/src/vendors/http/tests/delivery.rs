@@ -24,6 +24,20 @@ async fn a_refused_connection_is_not_sent() {
 }
 
 #[tokio::test]
+async fn nothing_is_sent_while_no_record_can_be_kept() {
+    let (gate, kept) = gate();
+    let server = TestServer::start(|_, _| reply(200, &[], "{}")).await;
+    kept.1.store(true, Ordering::Relaxed);
+    let (write, read) = both(&server.url(), &gate).await;
+    assert_eq!((&write.class, &read.class), (&FailureClass::NotSent, &FailureClass::NotSent));
+    assert!(write.message.contains("erp.test") && write.message.contains("is full"), "{write}");
+    assert_eq!((server.requests().len(), kept.all().len()), (0, 0));
+    kept.1.store(false, Ordering::Relaxed);
+    gate.send(call(&server.url(), Effect::Write)).await.unwrap();
+    assert_eq!((server.requests().len(), kept.all().len()), (1, 1));
+}
+
+#[tokio::test]
 async fn an_unknown_name_is_not_sent() {
     let (gate, _) = gate();
     let failure = gate.send(call("https://no-such-host.invalid/", Effect::Write)).await.unwrap_err();

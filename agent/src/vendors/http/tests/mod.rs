@@ -19,16 +19,21 @@ use secrecy::SecretString;
 use server::TestServer;
 use spend::Timestamp;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Keeps records for the test to look at.
+/// Keeps records for the test to look at, as long as there is room for them.
 #[derive(Default)]
-struct Kept(Mutex<Vec<CallRecord>>);
+struct Kept(Mutex<Vec<CallRecord>>, AtomicBool);
 
 impl CallLog for Kept {
     fn record(&self, record: CallRecord) {
         self.0.lock().unwrap().push(record);
+    }
+
+    fn is_full(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
     }
 }
 
