@@ -3,6 +3,7 @@
 
 use super::profile::{Resolved, Step, arguments};
 use super::settings::{Settings, is_company};
+use super::wire::Row;
 use crate::secret::{BoundSecret, SecretText};
 use crate::vendors::http::{Body, Call, Effect, SiteRoot};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -74,6 +75,13 @@ pub(super) struct Query {
 }
 
 impl Query {
+    /// What tells a row from all others: the columns that the rows are ordered by, else all of it.
+    pub(super) fn key_of(&self, row: &Row) -> String {
+        let columns = self.order.split(',').filter_map(|part| part.split_whitespace().next());
+        let key: Vec<&str> = columns.filter_map(|column| row.get(column).map(|value| value.get())).collect();
+        if key.is_empty() { serde_json::to_string(row).unwrap_or_default() } else { key.join(",") }
+    }
+
     /// The URL of one page.
     pub(super) fn page(
         &self,

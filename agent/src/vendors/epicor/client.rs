@@ -18,6 +18,8 @@ use url::Url;
 
 /// Most rows of one entity set; a server that gives more is not serving pages.
 const MAX_ROWS: usize = 5_000_000;
+/// Most pages without rows that are followed.
+const BLANK_PAGES: usize = 100;
 
 /// One connection.
 pub(super) struct Client {
@@ -188,8 +190,15 @@ impl Client {
         Ok(Arc::clone(services.entry(service).or_insert(methods)))
     }
 
-    /// All rows of a query, page by page.
+    /// All rows of a query that finds a few: what looks like its last page is.
     pub(super) async fn rows(&self, company: &CompanyId, query: &Query) -> Result<Vec<Row>, Refusal> {
+        let mut all = Vec::new();
+        self.pages(company, query, false, |rows| all.extend(rows)).await?;
+        Ok(all)
+    }
+
+    /// All rows of a query of which none may be missing: its end is seen, not guessed by a short page.
+    pub(super) async fn all_rows(&self, company: &CompanyId, query: &Query) -> Result<Vec<Row>, Refusal> {
         let mut all = Vec::new();
         self.each_page(company, query, |rows| all.extend(rows)).await?;
         Ok(all)
@@ -206,21 +215,33 @@ impl Client {
         Ok(self.page(company, query, url).await?.value)
     }
 
-    /// Hands each page to `take`. A column list that the instance refuses is left away: rows are then whole.
+    /// Hands each page of a query of which no row may be missing to `take`.
     pub(super) async fn each_page(
         &self,
         company: &CompanyId,
         query: &Query,
+        take: impl FnMut(Vec<Row>),
+    ) -> Result<(), Refusal> {
+        self.pages(company, query, true, take).await
+    }
+
+    /// A column list that the instance refuses is left away: rows are then whole.
+    async fn pages(
+        &self,
+        company: &CompanyId,
+        query: &Query,
+        certain: bool,
         mut take: impl FnMut(Vec<Row>),
     ) -> Result<(), Refusal> {
         let mut query = query.clone();
         let asked = usize::from(self.settings.page_size.clamp(1, 1000));
-        let mut paging = Paging::new(asked, self.longest_page.load(Ordering::Relaxed));
+        let longest = self.longest_page.load(Ordering::Relaxed);
+        let mut paging = Paging::new(asked, (!certain).then_some(longest));
         let mut url = query.page(&self.site, company, asked, 0)?;
         loop {
             let page = match self.page(company, &query, url).await {
                 Err(refusal)
-                    if refusal.kind == Kind::BadQuery && paging.skip == 0 && !query.select.is_empty() =>
+                    if refusal.kind == Kind::BadQuery && paging.skip() == 0 && !query.select.is_empty() =>
                 {
                     query.select = &[];
                     url = query.page(&self.site, company, asked, 0)?;
@@ -228,19 +249,19 @@ impl Client {
                 }
                 page => page?,
             };
-            let first = page.value.first().map(|row| serde_json::to_string(row).unwrap_or_default());
+            let mut rows = page.value;
+            self.longest_page.fetch_max(rows.len(), Ordering::Relaxed);
             let link = page.next_link.and_then(|text| self.followed(&text));
             let more = paging
-                .after(page.value.len(), first, link.is_some())
+                .after(&mut rows, |row| query.key_of(row), link.is_some())
                 .map_err(|why| self.asked(query.operation, Effect::Read).unreadable(&why))?;
-            self.longest_page.fetch_max(page.value.len(), Ordering::Relaxed);
-            take(page.value);
+            take(rows);
             if !more {
                 return Ok(());
             }
             url = match link {
                 Some(link) => link,
-                None => query.page(&self.site, company, asked, paging.skip)?,
+                None => query.page(&self.site, company, asked, paging.skip())?,
             };
         }
     }
@@ -256,45 +277,74 @@ impl Client {
     }
 }
 
-/// Where a read of many pages stands. The server may give fewer rows than asked without saying so, so a page ends
-/// the read only when it is empty or shorter than one that the server has given before.
+/// Where a read of many pages stands. The server may give fewer rows than asked without saying so, and rows come and go
+/// while it is read: so each page begins with the last row of the one before, which must be the same.
 #[derive(Debug)]
 pub(super) struct Paging {
     asked: usize,
-    pub(super) skip: usize,
-    longest: usize,
+    rows: usize,
+    /// Where a short page ends the read: the longest page that the server has given so far.
+    longest: Option<usize>,
     linked: bool,
-    first: Option<String>,
+    /// The row that the next page must begin with.
+    overlap: Option<String>,
+    newest: Option<String>,
+    blank: usize,
 }
 
 impl Paging {
-    /// `longest` is the longest page that this server has given so far.
-    pub(super) fn new(asked: usize, longest: usize) -> Self {
-        Self { asked, skip: 0, longest, linked: false, first: None }
+    /// With `longest` a page ends the read when it is shorter than one that the server has given before, else only an
+    /// empty one does.
+    pub(super) fn new(asked: usize, longest: Option<usize>) -> Self {
+        Self { asked, rows: 0, longest, linked: false, overlap: None, newest: None, blank: 0 }
     }
 
-    /// Takes note of a page; `true` = ask for another one.
+    /// Rows to be skipped for the next page.
+    pub(super) fn skip(&self) -> usize {
+        self.rows - usize::from(self.overlap.is_some())
+    }
+
+    /// Takes note of a page and takes away what was read before; `true` = ask for another one.
     pub(super) fn after(
         &mut self,
-        rows: usize,
-        first: Option<String>,
+        rows: &mut Vec<Row>,
+        key: impl Fn(&Row) -> String,
         link: bool,
     ) -> Result<bool, &'static str> {
-        if rows == 0 {
-            return Ok(false);
+        let given = rows.len();
+        if let Some(known) = self.overlap.take() {
+            if rows.first().map(&key) != Some(known) {
+                return Err("rows came or went while they were read; they are read again later");
+            }
+            rows.remove(0);
         }
-        if self.first == first {
+        let Some(newest) = rows.last().map(&key) else { return self.after_blank(link) };
+        if self.newest.as_ref() == Some(&newest) {
             return Err("the same page came twice: the server does not skip rows");
         }
-        self.first = first;
-        self.skip += rows;
-        if self.skip > MAX_ROWS {
+        self.rows += rows.len();
+        if self.rows > MAX_ROWS {
             return Err("more rows than an entity set can have");
         }
+        let short = self.longest.is_some_and(|longest| given < self.asked && given < longest);
         // A server that links its pages says itself which one is the last.
-        let more = if self.linked || link { link } else { rows >= self.asked || rows >= self.longest };
+        let more = if self.linked || link { link } else { !short };
         self.linked |= link;
-        self.longest = self.longest.max(rows);
+        self.longest = self.longest.map(|longest| longest.max(given));
+        if more && !link && given > 1 {
+            self.overlap = Some(newest.clone());
+        }
+        self.newest = Some(newest);
         Ok(more)
+    }
+
+    /// A page without rows is the end, unless the server links another one.
+    fn after_blank(&mut self, link: bool) -> Result<bool, &'static str> {
+        self.linked |= link;
+        self.blank += 1;
+        if link && self.blank > BLANK_PAGES {
+            return Err("pages without rows link each other for ever");
+        }
+        Ok(link)
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct FoundInvoiceLine {
     pub(super) amount: Option<Money>,
     /// Account of its newest distribution; empty when there is none or it names none.
     pub(super) account: String,
+    /// Its distributions bear different accounts: a person has divided it.
+    pub(super) divided: bool,
 }
 
 /// What the head of an invoice says.
@@ -284,7 +286,8 @@ pub(super) fn compare_invoice(plan: &PostingPlan, head: &FoundHead, found: &[Fou
     if !head.currency.is_empty() && !head.currency.eq_ignore_ascii_case(plan.currency.code()) {
         return other(format!("currency {} instead of {}", head.currency, plan.currency));
     }
-    if head.control != Some(plan.total) {
+    let open = head.control == Some(open_control(plan)) && !head.posted;
+    if head.control != Some(plan.total) && !open {
         return other(format!("control total {} instead of {}", shown(head.control), plan.total));
     }
     if found.len() > lines.len() {
@@ -299,6 +302,9 @@ pub(super) fn compare_invoice(plan: &PostingPlan, head: &FoundHead, found: &[Fou
                 shown(line.amount),
                 planned.amount
             ));
+        }
+        if line.divided {
+            return other(format!("line {}: divided among several accounts", line.number));
         }
         if line.account != planned.account.as_str() {
             let newest = index + 1 == found.len();
@@ -316,6 +322,9 @@ pub(super) fn compare_invoice(plan: &PostingPlan, head: &FoundHead, found: &[Fou
         let what = format!("{missing} of {} lines are missing, {unset} without their account", lines.len());
         return if head.posted { other(what) } else { Likeness::Part(what) };
     }
+    if open {
+        return Likeness::Part("the control total is not set yet".to_owned());
+    }
     match head.calculated {
         Some(calculated) if calculated != plan.total => other(format!(
             "calculated total {calculated} instead of {}: something was added to it",
@@ -323,6 +332,17 @@ pub(super) fn compare_invoice(plan: &PostingPlan, head: &FoundHead, found: &[Fou
         )),
         Some(_) | None => Likeness::Equal,
     }
+}
+
+/// The control total of an invoice that is being written: one that no part of the lines adds up to, so that the invoice
+/// cannot be posted before it is whole and every account is set.
+pub(super) fn open_control(plan: &PostingPlan) -> Money {
+    let lines = match &plan.document {
+        PlannedDocument::ApInvoice { lines, .. } => lines.as_slice(),
+        PlannedDocument::Journal { .. } => &[],
+    };
+    let beyond = lines.iter().fold(1_i64, |sum, line| sum.saturating_add(line.amount.minor.saturating_abs()));
+    Money::new(if plan.total.minor < 0 { -beyond } else { beyond }, plan.currency)
 }
 
 fn shown(amount: Option<Money>) -> String {

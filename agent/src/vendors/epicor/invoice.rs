@@ -1,19 +1,21 @@
 //! Writes an AP invoice (a debit memo when the vendor owes us): group, header with the control total, lines. The
 //! server makes the account row of a line when the line is first saved, and often leaves it empty: such an invoice
-//! is stored and can never be posted. So each line is saved, its account set, and saved again.
+//! is stored and can never be posted. So each line is saved, its account set, and saved again. Or the server puts an
+//! account of its own there, and finance could post that: so the control total is wrong on purpose until all is right.
 
 use super::client::Client;
-use super::convert::{self, FoundInvoiceLine, cut, day, fill_invoice_line, set_account};
+use super::convert::{self, FoundInvoiceLine, cut, day, fill_invoice_line, open_control, set_account};
 use super::group::{AP_GROUPS, ensure_group};
 use super::journal::edit_added;
-use super::lookup::{FoundInvoice, newest_account};
+use super::lookup::{FoundInvoice, accounts_of};
 use super::outcome::Refusal;
 use super::profile::{
     AP_ACCOUNT_NEW, AP_AMOUNT_CHANGE, AP_DATE_CHANGE, AP_DEBIT_MEMO_NEW, AP_DELETE, AP_EXPENSE_NEW, AP_GET,
     AP_HEADER_NEW, AP_HEADER_SAVE, AP_LINE_COST, AP_LINE_NEW, AP_SAVE, AP_VENDOR_CHANGE, Step,
 };
 use super::saga::Trail;
-use super::wire::{Dataset, Row, int, mark, number, raw, set, set_number, text};
+use super::wire::{Dataset, Row, int, is_added, mark, number, raw, set, set_number, text};
+use spend::money::Money;
 use spend::plan::{InvoiceLine, PlannedDocument, PostingPlan};
 use spend::posting::{Failure, FailureClass};
 
@@ -51,10 +53,10 @@ pub(super) async fn begin(client: &Client, plan: &PostingPlan, trail: &mut Trail
     for line in lines {
         dataset = job.write_line(dataset, line).await?;
     }
-    Ok(())
+    job.close(dataset).await
 }
 
-/// Sets the accounts that a half-written invoice lacks, then adds its missing lines.
+/// Sets the accounts that a half-written invoice lacks, adds its missing lines, and sets its control total.
 pub(super) async fn resume(
     client: &Client,
     plan: &PostingPlan,
@@ -72,7 +74,7 @@ pub(super) async fn resume(
     for line in lines.iter().skip(there.len()) {
         dataset = job.write_line(dataset, line).await?;
     }
-    Ok(())
+    job.close(dataset).await
 }
 
 /// Deletes a half-written invoice.
@@ -90,7 +92,7 @@ impl Job<'_> {
         };
         let (client, company) = (self.client, &self.plan.company);
         let new = if *debit_memo { &AP_DEBIT_MEMO_NEW } else { &AP_HEADER_NEW };
-        let total = self.plan.total.to_decimal();
+        let control = open_control(self.plan);
         let mut ds =
             client.dataset(company, new, &[("cGroupID", raw(&self.group)), ("ds", number("{}"))]).await?;
         let values =
@@ -99,7 +101,7 @@ impl Job<'_> {
         let values =
             [("ProposedInvoiceDate", raw(&day(self.plan.date))), ("recalcAmts", raw(&"")), ("ds", raw(&ds))];
         ds = client.refine(company, &AP_DATE_CHANGE, &values, ds).await?;
-        let values = [("ProposedInvoiceVendorAmt", number(&total)), ("ds", raw(&ds))];
+        let values = [("ProposedInvoiceVendorAmt", number(&control.to_decimal())), ("ds", raw(&ds))];
         ds = client.refine(company, &AP_AMOUNT_CHANGE, &values, ds).await?;
         edit_added(&mut ds, HEADER, new, |row| {
             set(row, "InvoiceNum", &self.reference);
@@ -111,8 +113,7 @@ impl Job<'_> {
             if let Some(terms) = terms {
                 set(row, "TermsCode", terms);
             }
-            set_number(row, "DocInvoiceVendorAmt", &total);
-            set_number(row, "ScrDocInvoiceVendorAmt", &total);
+            set_control(row, control);
             set(row, "Description", &cut(&self.plan.description, client.settings.text_limits.invoice));
             set(row, "InvoiceComment", &self.plan.description);
             if !client.settings.correlation_column.is_empty() {
@@ -120,6 +121,25 @@ impl Job<'_> {
             }
         })?;
         Ok(ds)
+    }
+
+    /// Sets the control total: from here on the invoice can be posted.
+    async fn close(&self, mut dataset: Dataset) -> Result<(), Refusal> {
+        let total = self.plan.total;
+        let ours = |row: &Row| text(row, "InvoiceNum") == self.reference;
+        let change = |row: &mut Row| {
+            set_control(row, total);
+            mark(row, "U");
+        };
+        dataset.settle(&TABLES).map_err(|why| unreadable(&AP_SAVE, &why))?;
+        if !dataset.edit(HEADER, ours, change).map_err(|why| unreadable(&AP_SAVE, &why))? {
+            return Err(unreadable(&AP_SAVE, &"the answer does not show the header"));
+        }
+        let values = [("ProposedInvoiceVendorAmt", number(&total.to_decimal())), ("ds", raw(&dataset))];
+        let mut ds =
+            self.client.refine(&self.plan.company, &AP_AMOUNT_CHANGE, &values, dataset.clone()).await?;
+        ds.edit(HEADER, ours, change).map_err(|why| unreadable(&AP_SAVE, &why))?;
+        self.save(ds, HEADER).await.map(drop)
     }
 
     async fn write_line(&self, mut dataset: Dataset, line: &InvoiceLine) -> Result<Dataset, Refusal> {
@@ -155,13 +175,14 @@ impl Job<'_> {
     ) -> Result<Dataset, Refusal> {
         let dataset = self.with_account_row(dataset, number).await?;
         let rows = dataset.rows(ACCOUNTS).map_err(|why| unreadable(&AP_SAVE, &why))?;
-        let Some(row) = newest_account(&rows, number) else {
+        let Some(row) = accounts_of(&rows, number, &self.client.settings.book).next_back() else {
             return Err(unreadable(
                 &AP_SAVE,
                 &format!("line {number} has no distribution row to set the account in"),
             ));
         };
-        if text(row, "GLAccount") == line.account.as_str() {
+        // A new row is not saved yet, whatever account it was made with.
+        if text(row, "GLAccount") == line.account.as_str() && !is_added(row) {
             return Ok(dataset);
         }
         let mut dataset = dataset;
@@ -176,7 +197,7 @@ impl Job<'_> {
             if text(row, "COACode").is_empty() && !chart.is_empty() {
                 set(row, "COACode", chart);
             }
-            if text(row, "RowMod") != "A" {
+            if !is_added(row) {
                 mark(row, "U");
             }
         };
@@ -187,7 +208,7 @@ impl Job<'_> {
     /// Makes sure that the line has a distribution row: from the save, by reading it, or a new one.
     async fn with_account_row(&self, mut dataset: Dataset, number: i64) -> Result<Dataset, Refusal> {
         let has = |dataset: &Dataset, table: &str| match dataset.rows(table) {
-            Ok(rows) => Ok(newest_account(&rows, number).is_some()),
+            Ok(rows) => Ok(accounts_of(&rows, number, &self.client.settings.book).next().is_some()),
             Err(why) => Err(unreadable(&AP_SAVE, &why)),
         };
         if has(&dataset, ACCOUNTS)? {
@@ -237,6 +258,12 @@ impl Job<'_> {
         let values = [("vendorNum", raw(&self.vendor)), ("invoiceNum", raw(&self.reference))];
         let envelope = self.client.invoke_read(&self.plan.company, &AP_GET, &values).await?;
         envelope.dataset().map_err(|why| unreadable(&AP_GET, &why))
+    }
+}
+
+fn set_control(row: &mut Row, total: Money) {
+    for column in ["DocInvoiceVendorAmt", "ScrDocInvoiceVendorAmt"] {
+        set_number(row, column, &total.to_decimal());
     }
 }
 

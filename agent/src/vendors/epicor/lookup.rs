@@ -380,18 +380,20 @@ async fn invoice_lines(
     if lines.is_empty() {
         return Ok(Vec::new());
     }
+    let book = client.settings.book.as_str();
     let order = "VendorNum,InvoiceNum,InvoiceLine,InvExpSeq";
     let accounts = client.rows(company, &query("epicor.ap.read-accounts", "APInvExpTGLCs", order)).await?;
     let mut found: Vec<FoundInvoiceLine> = lines
         .iter()
         .map(|line| {
             let number = int(line, "InvoiceLine").unwrap_or_default();
+            let mut named = accounts_of(&accounts, number, book).rev().map(|row| text(row, "GLAccount"));
+            let account = named.next().unwrap_or_default();
             FoundInvoiceLine {
                 number,
                 amount: amount_in(line, &["DocExtCost", "ScrDocExtCost", "ExtCost"], currency),
-                account: newest_account(&accounts, number)
-                    .map(|row| text(row, "GLAccount"))
-                    .unwrap_or_default(),
+                divided: named.any(|other| other != account),
+                account,
             }
         })
         .collect();
@@ -399,7 +401,17 @@ async fn invoice_lines(
     Ok(found)
 }
 
-/// The newest distribution row of a line that names an account (not a reference row).
-pub(super) fn newest_account(rows: &[Row], line: i64) -> Option<&Row> {
-    rows.iter().rev().find(|row| int(row, "InvoiceLine") == Some(line) && text(row, "RecordType") != "R")
+/// The distribution rows of a line that name an account (no reference rows), oldest first. Those of other books are
+/// copies.
+pub(super) fn accounts_of<'a>(
+    rows: &'a [Row],
+    line: i64,
+    book: &'a str,
+) -> impl DoubleEndedIterator<Item = &'a Row> {
+    rows.iter().filter(move |row| {
+        let of = text(row, "BookID");
+        int(row, "InvoiceLine") == Some(line)
+            && text(row, "RecordType") != "R"
+            && (book.is_empty() || of.is_empty() || of == book)
+    })
 }

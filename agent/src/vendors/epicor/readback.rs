@@ -41,7 +41,7 @@ async fn invoices(
     days: (Date, Date),
 ) -> Result<Vec<ErpDocument>, Failure> {
     let filter = format!("startswith(InvoiceNum,{}) and {}", literal(prefix), between("InvoiceDate", days));
-    let rows = client.rows(company, &invoice_query(filter)).await?;
+    let rows = client.all_rows(company, &invoice_query(filter)).await?;
     rows.into_iter().map(|row| invoice_document(client, row)).collect()
 }
 
@@ -63,10 +63,10 @@ async fn journals(
 ) -> Result<Vec<ErpDocument>, Failure> {
     let begins = format!("startswith(Description,{})", literal(prefix));
     let dated = format!("{begins} and {}", between("JEDate", days));
-    let headers = client.rows(company, &header_query(dated.clone())).await?;
-    let ledger = match client.rows(company, &ledger_query(dated)).await {
+    let headers = client.all_rows(company, &header_query(dated.clone())).await?;
+    let ledger = match client.all_rows(company, &ledger_query(dated)).await {
         Err(refusal) if refusal.kind == Kind::BadQuery => {
-            client.rows(company, &ledger_query(begins.clone())).await?
+            client.all_rows(company, &ledger_query(begins.clone())).await?
         }
         rows => rows?,
     };
@@ -93,7 +93,7 @@ async fn fill_lines(
     if found.values().all(|journal| !journal.lines.is_empty()) {
         return Ok(());
     }
-    let rows = match client.rows(company, &entry_query(begins)).await {
+    let rows = match client.all_rows(company, &entry_query(begins)).await {
         Err(refusal) if refusal.kind == Kind::BadQuery => Vec::new(),
         rows => rows?,
     };

@@ -238,7 +238,7 @@ pub(super) async fn periods(client: &Client, company: &CompanyId) -> Result<Opti
         order: "FiscalYear,FiscalPeriod",
         ..Query::default()
     };
-    match client.rows(company, &query).await {
+    match client.all_rows(company, &query).await {
         Ok(rows) => {
             let mut periods: Vec<Period> = rows.iter().filter_map(|row| period(row, source)).collect();
             periods.sort_by_key(|period| (period.start, period.number));
@@ -336,7 +336,7 @@ pub(super) async fn vendor_changes(
 ) -> Result<Changes, Failure> {
     if let Some(filter) = mirror.delta_filter(margin) {
         let query = Query { filter, ..VENDORS };
-        match client.rows(company, &query).await {
+        match client.all_rows(company, &query).await {
             Ok(rows) => return Ok(mirror.take_delta(rows.iter().map(versioned))),
             Err(refusal) if matches!(refusal.failure.class, FailureClass::Rejected { .. }) => {
                 mirror.cannot_filter()
@@ -344,7 +344,7 @@ pub(super) async fn vendor_changes(
             Err(refusal) => return Err(refusal.failure),
         }
     }
-    let rows = client.rows(company, &VENDORS).await?;
+    let rows = client.all_rows(company, &VENDORS).await?;
     Ok(mirror.take_all(rows.iter().map(versioned)))
 }
 

@@ -54,6 +54,35 @@ async fn invoice_line_without_a_distribution_row_gets_a_new_one() {
 }
 
 #[tokio::test]
+async fn new_distribution_row_is_saved_also_when_it_comes_with_the_right_account() {
+    let prefilled = "6100|00|200".to_owned();
+    let fake = Arc::new(Fake(Mutex::new(State { no_distribution: true, prefilled, ..State::default() })));
+    let plan = invoice_plan();
+    epicor(fake.clone(), settings()).post(&claimed(&plan), &LookUp::Absent).await.unwrap();
+    assert_eq!(fake.0.lock().unwrap().accounts.len(), 2);
+}
+
+/// The server puts its own account on a line, and the agent dies at any call: what stands there does not balance, so that
+/// nobody can post it.
+#[tokio::test]
+async fn half_written_invoice_never_balances() {
+    let plan = invoice_plan();
+    let world = |fault| State { default_account: "9999|00|000".to_owned(), fault, ..State::default() };
+    let clean = Arc::new(Fake(Mutex::new(world(None))));
+    drive(&epicor(clean.clone(), settings()), &plan).await.unwrap();
+    for at in 0..clean.calls().len() {
+        let fake = Arc::new(Fake(Mutex::new(world(Some((at, Fault::LostAfter))))));
+        drop(epicor(fake.clone(), settings()).post(&claimed(&plan), &LookUp::Absent).await);
+        let state = fake.0.lock().unwrap();
+        let Some(invoice) = state.invoices.first() else { continue };
+        let right = ["6100|00|200", "6200|00|200"];
+        let whole = state.accounts.iter().map(|row| row["GLAccount"].as_str().unwrap()).eq(right);
+        let balances = invoice["DocInvoiceVendorAmt"] == invoice["DocInvoiceAmt"];
+        assert!(whole || !balances, "after call {at}: {invoice}");
+    }
+}
+
+#[tokio::test]
 async fn a_dimension_that_kinetic_does_not_have_is_refused_before_anything_is_written() {
     for mut plan in [journal_plan(), invoice_plan()] {
         let fake = Arc::new(Fake::default());

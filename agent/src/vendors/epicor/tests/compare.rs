@@ -2,9 +2,9 @@
 
 use super::super::convert::{
     FoundEntry, FoundHead, FoundInvoiceLine, Likeness, commented_total, compare_invoice, compare_journal,
-    entry_amount, entry_description, expense_lines, fill_entry, journal_comment, side,
+    entry_amount, entry_description, expense_lines, fill_entry, journal_comment, open_control, side,
 };
-use super::super::lookup::merge;
+use super::super::lookup::{accounts_of, merge};
 use super::super::outcome::{Kind, Refusal};
 use super::super::readback::spend_total;
 use super::super::saga::after;
@@ -65,7 +65,7 @@ fn head() -> FoundHead {
 }
 
 fn line(number: i64, amount: &str, account: &str) -> FoundInvoiceLine {
-    FoundInvoiceLine { number, amount: Some(usd(amount)), account: account.to_owned() }
+    FoundInvoiceLine { number, amount: Some(usd(amount)), account: account.to_owned(), divided: false }
 }
 
 /// Sheet item: Epicor 12 and 13.
@@ -94,6 +94,35 @@ fn invoice_is_compared_by_vendor_currency_totals_and_every_line() {
     assert!(other(FoundHead { control: Some(usd("100.51")), ..head() }, &whole));
     assert!(other(FoundHead { calculated: Some(usd("120.50")), ..head() }, &whole));
     assert!(other(FoundHead { posted: true, ..head() }, &whole[..1]));
+    let divided = FoundInvoiceLine { divided: true, ..whole[1].clone() };
+    assert!(other(head(), &[whole[0].clone(), divided]), "a person's work is not overwritten");
+}
+
+#[test]
+fn distribution_is_that_of_the_posting_book() {
+    let row = |book: &str, account: &str| -> Row {
+        let columns = [("InvoiceLine", number("1")), ("BookID", raw(&book)), ("GLAccount", raw(&account))];
+        columns.into_iter().map(|(column, value)| (column.to_owned(), value)).collect()
+    };
+    let (main, tax) = (row("MAIN", "6100|00|200"), row("TAX", "9999|00|000"));
+    for rows in [[main.clone(), tax.clone()], [tax.clone(), main.clone()]] {
+        let found: Vec<_> = accounts_of(&rows, 1, "MAIN").map(|row| text(row, "GLAccount")).collect();
+        assert_eq!(found, ["6100|00|200"]);
+    }
+    assert_eq!(accounts_of(&[main, tax], 1, "").count(), 2);
+}
+
+#[test]
+fn invoice_with_the_control_total_of_unfinished_ones_is_a_part() {
+    let plan = invoice_plan();
+    let whole = vec![line(1, "125.50", "6100|00|200"), line(2, "-25.00", "6200|00|200")];
+    assert_eq!(open_control(&plan), usd("150.51"));
+    let open = FoundHead { control: Some(open_control(&plan)), ..head() };
+    for there in 0..=whole.len() {
+        assert!(matches!(compare_invoice(&plan, &open, &whole[..there]), Likeness::Part(_)), "{there} lines");
+    }
+    let posted = FoundHead { posted: true, ..open };
+    assert!(matches!(compare_invoice(&plan, &posted, &whole), Likeness::Other(_)));
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub(super) struct State {
     pub(super) default_account: String,
     /// No distribution row is made with a line.
     pub(super) no_distribution: bool,
+    /// The account that a new distribution row is made with.
+    pub(super) prefilled: String,
     /// `UpdateMaster` answers 200 and does nothing.
     pub(super) prompts: bool,
     /// What posting a journal group says about what it left out.
@@ -209,7 +211,7 @@ impl State {
                 ds,
                 "APInvExpTGLC",
                 json!({"InvoiceNum": sent["invoiceNum"],
-                "InvoiceLine": sent["invoiceLine"], "GLAccount": "", "RowMod": "A"}),
+                "InvoiceLine": sent["invoiceLine"], "GLAccount": self.prefilled, "RowMod": "A"}),
             ),
             "ChangeVendorID"
             | "ChangeInvoiceDateEx"
@@ -290,6 +292,13 @@ impl State {
                     header["RowMod"] = json!("");
                     self.invoices.push(header);
                 }
+                Some("U") => {
+                    let Some(at) = self.invoices.iter().position(same) else {
+                        return refusal(404, "Ice.Common.RecordNotFoundException", "Record not found.");
+                    };
+                    header["RowMod"] = json!("");
+                    self.invoices[at] = header;
+                }
                 Some("D") => {
                     self.invoices.retain(|i| !same(i));
                     self.lines.clear();
@@ -329,9 +338,12 @@ impl State {
     }
 
     fn total(&mut self) {
-        let total: f64 = self.lines.iter().filter_map(|line| line["DocExtCost"].as_f64()).sum();
+        let mut total = super::usd("0");
+        for line in &self.lines {
+            total = total.plus(super::usd(&line["DocExtCost"].to_string())).unwrap();
+        }
         for invoice in &mut self.invoices {
-            invoice["DocInvoiceAmt"] = json!(total);
+            invoice["DocInvoiceAmt"] = serde_json::from_str(&total.to_decimal()).unwrap();
         }
     }
 

@@ -43,6 +43,60 @@ async fn clipped_pages_lose_no_row() {
     }
 }
 
+/// A row that goes while pages are read moves a live one before the next page: nothing may be taken for the whole then.
+#[tokio::test]
+async fn rows_that_move_between_pages_end_the_read() {
+    let all = Mutex::new(vendors(250));
+    let transport = By(move |call: &Call| {
+        if tail(call) != "Vendors" {
+            return Ok(page(call, &[], 100));
+        }
+        let mut rows = all.lock().unwrap();
+        let answer = page(call, &rows, 100);
+        if rows.len() == 250 {
+            rows.remove(3);
+        }
+        Ok(answer)
+    });
+    let epicor = epicor(Arc::new(transport), settings());
+    let failure = epicor.reference_data(&"EPIC06".into()).await.unwrap_err();
+    assert!(failure.message.contains("came or went"), "{failure}");
+    assert_eq!(epicor.reference_data(&"EPIC06".into()).await.unwrap().vendors.len(), 249);
+}
+
+#[tokio::test]
+async fn server_that_gives_shorter_pages_than_before_loses_no_row() {
+    let (rows, cap) = (vendors(250), Arc::new(Mutex::new(100)));
+    let now = Arc::clone(&cap);
+    let transport = By(move |call: &Call| {
+        let rows: &[Value] = if tail(call) == "Vendors" { &rows } else { &[] };
+        Ok(page(call, rows, *now.lock().unwrap()))
+    });
+    let epicor = epicor(Arc::new(transport), settings());
+    for shorter in [100, 50] {
+        *cap.lock().unwrap() = shorter;
+        assert_eq!(epicor.reference_data(&"EPIC06".into()).await.unwrap().vendors.len(), 250);
+    }
+}
+
+#[tokio::test]
+async fn page_without_rows_that_links_another_one_is_not_the_end() {
+    let rows = vendors(1);
+    let transport = By(move |call: &Call| {
+        const NEXT: &str =
+            "https://erp.example.test/ERP11/api/v2/odata/EPIC06/Erp.BO.VendorSvc/Vendors?$skiptoken=x";
+        if tail(call) != "Vendors" {
+            return Ok(page(call, &[], 100));
+        }
+        Ok(match call.url.query().unwrap_or_default() {
+            query if query.contains("skiptoken") => answer(200, json!({ "value": rows }).to_string()),
+            _ => answer(200, json!({"value": [], "@odata.nextLink": NEXT}).to_string()),
+        })
+    });
+    let data = epicor(Arc::new(transport), settings()).reference_data(&"EPIC06".into()).await.unwrap();
+    assert_eq!(data.vendors.len(), 1);
+}
+
 #[tokio::test]
 async fn server_that_does_not_skip_rows_is_an_error_and_no_endless_read() {
     let rows = vendors(100);
