@@ -34,10 +34,13 @@ impl Expensify {
         spans.reverse();
         while let Some((first, last)) = spans.pop() {
             let room = limit.saturating_sub(answer.len()).clamp(1, most);
-            let (full, part) = self.ready_part(first, last, room).await?;
+            // Of one part among several a false "none" would be passed by the high-water mark of the others.
+            let alone = (first, last) == (from, to);
+            let (full, part) = self.ready_part(first, last, room, alone).await?;
             // A full page of reports that are none of ours must not hide ours behind it.
             let again = full && room < most && (part.is_empty() || limit > most);
-            let (full, part) = if again { self.ready_part(first, last, most).await? } else { (full, part) };
+            let (full, part) =
+                if again { self.ready_part(first, last, most, alone).await? } else { (full, part) };
             let divide = full && (part.is_empty() || limit > most);
             if let Some((earlier, later)) = halves(first, last).filter(|_| divide) {
                 spans.extend([later, earlier]);
@@ -59,13 +62,19 @@ impl Expensify {
         Ok(answer.into_page())
     }
 
-    async fn ready_part(&self, first: Date, last: Date, limit: u32) -> Result<(bool, Gathered), Failure> {
+    async fn ready_part(
+        &self,
+        first: Date,
+        last: Date,
+        limit: u32,
+        blank_is_final: bool,
+    ) -> Result<(bool, Gathered), Failure> {
         let query = ExportQuery {
             limit: Some(limit),
             without_mark: Some(self.settings.label.clone()),
             ..self.approved_within(first, last)
         };
-        let file = self.export(&query, true).await?;
+        let file = self.export(&query, blank_is_final).await?;
         let full = u32::try_from(file.reports.len()).is_ok_and(|found| found >= limit);
         Ok((full, self.gather(&file, &Wanted::Approved(first, last))))
     }

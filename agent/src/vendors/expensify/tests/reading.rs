@@ -104,6 +104,22 @@ async fn where_a_false_none_would_mislead_a_second_blank_export_must_agree() {
     assert_eq!(exports(&script), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn of_a_window_in_parts_a_slow_part_is_not_taken_for_an_empty_one() {
+    // The first part renders slowly: blank for as long as it is waited for, and whole at the second export.
+    let looks =
+        client_always(Settings::default(), [("expensify.export", NAME), ("expensify.download", "[]\n")]);
+    looks.0.read(&ready(100)).await.unwrap();
+    let downloads = looks.1.operations().len() - 1;
+    let slow = std::iter::once(ok(NAME)).chain((0..downloads).map(|_| ok("[]\n")));
+    let old = [ok(NAME), ok(reports(&["R1"], "2025-03-01"))];
+    let new = [ok(NAME), ok(reports(&["R2"], "2026-07-02"))];
+    let (client, script) = client(Settings::default(), slow.chain(old).chain(new));
+    let window = SourceWindow::Ready { from: day("2025-01-01"), to: day("2026-07-31"), limit: 100 };
+    let page = client.read(&window).await.unwrap();
+    assert_eq!((ids(&page), script.unused()), (vec!["R1", "R2"], 0));
+}
+
 /// Sheet item: Expensify 11
 #[tokio::test(start_paused = true)]
 async fn a_broken_report_is_unreadable_and_the_others_are_read() {
