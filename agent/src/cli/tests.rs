@@ -124,6 +124,7 @@ fn home() -> (tempfile::TempDir, Global) {
         merchant: "inn".to_owned(),
         name: "Inn".to_owned(),
         vendor: "ACME".into(),
+        company: "EPIC06".into(),
         decision: crate::flows::replay::Decision { by: "ann".to_owned(), note: "seen".to_owned() },
         at: planned.seen_at,
     };

@@ -5,7 +5,7 @@ use super::spend_flow::{RunError, Session, SpendFlow};
 use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
-use spend::ids::{FlowId, PostingKey, VendorCode};
+use spend::ids::{CompanyId, FlowId, PostingKey, VendorCode};
 use spend::mapping::VendorFrom;
 use spend::matching::{Merchants, best, merchant_key};
 use spend::posting::{Posting, PostingState};
@@ -21,6 +21,8 @@ pub struct Choice {
     pub name: String,
     /// Which vendor it is.
     pub vendor: VendorCode,
+    /// In which company: elsewhere the same code is another vendor.
+    pub company: CompanyId,
     /// Who, and why.
     pub decision: Decision,
     /// When.
@@ -82,8 +84,9 @@ impl SpendFlow {
         let merchants = match self.settings.rules.vendor_from {
             VendorFrom::Merchant => {
                 let choices = choices(&self.store, self.settings.flow())?;
-                let chosen =
-                    choices.into_iter().map(|(merchant, choice)| (merchant, choice.vendor)).collect();
+                let company = &self.settings.context.company;
+                let here = choices.into_iter().filter(|(_, choice)| choice.company == *company);
+                let chosen = here.map(|(merchant, choice)| (merchant, choice.vendor)).collect();
                 Merchants::new(&reference.vendors, chosen)
             }
             VendorFrom::Owner | VendorFrom::Fixed => Merchants::default(),
@@ -175,6 +178,7 @@ impl SpendFlow {
             merchant,
             name,
             vendor: vendor.clone(),
+            company: self.settings.context.company.clone(),
             decision: decision.clone(),
             at: self.clock.now(),
         };

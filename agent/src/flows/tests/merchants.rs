@@ -92,6 +92,19 @@ async fn a_choice_books_the_held_record_and_every_later_one_of_the_merchant() {
 }
 
 #[tokio::test]
+async fn a_choice_counts_for_the_company_that_it_was_made_in() {
+    let mut world = world();
+    card(&world, "R1", "ACME TOOLSHED", Some("m1"));
+    world.run().await;
+    choose(&world, "R1", "ACME").await;
+    world.settings.context.company = "OTHER".into();
+    card(&world, "R2", "ACME TOOLSHED", Some("m1"));
+    world.pass(60);
+    world.run().await;
+    assert_eq!(codes(&world.posting("R2")), ["merchant-unmatched"]);
+}
+
+#[tokio::test]
 async fn a_merchant_without_an_id_is_remembered_by_its_name() {
     let mut world = world();
     card(&world, "R1", "TST* Acme Toolshed", None);
