@@ -215,6 +215,7 @@ impl SpendFlow {
         let (from, wide) = self.sweep_from(usual)?;
         let mut intake = Intake::new(self.known(reference)?);
         let mut limit = self.settings.page_size;
+        let mut known = None;
         let mut complete = false;
         self.take_in_newer(&mut intake, session).await?;
         while !self.stopping() {
@@ -227,7 +228,8 @@ impl SpendFlow {
                     break;
                 }
             };
-            let (more, habits) = (page.more, page.habits);
+            let (more, habits, shown) =
+                (page.more, page.habits, page.documents.len() + page.unreadable.len());
             let fresh = self.take_in(page, &mut intake, session)?;
             let progressed = !fresh.is_empty();
             self.work_on(fresh, session).await?;
@@ -238,15 +240,17 @@ impl SpendFlow {
                 self.swept(wide, habits).await?;
                 break;
             }
-            // Held records stay unmarked at the source and come back; a page full of them must not hide the rest.
-            if !progressed {
-                limit = limit.saturating_mul(2);
-            }
-            if limit > 100_000 {
+            // What is known stays unmarked at some sources and comes back; a page full of it must not hide the rest.
+            if progressed {
+                known = None;
+            } else if known.replace(shown).is_some_and(|before| shown <= before) {
                 session.report.errors.push("the source answers with the same records for ever".to_owned());
-                // Nothing that time mends.
+                // Nothing that time mends; and a wide look that finds no end is not begun again at every run.
                 session.reading = Reading::Done;
+                self.swept(wide, habits).await?;
                 break;
+            } else {
+                limit = limit.saturating_mul(2);
             }
         }
         self.take_in_newer(&mut intake, session).await?;

@@ -30,6 +30,44 @@ async fn what_a_source_without_marks_offers_again_is_known_and_left_alone() {
 }
 
 #[tokio::test]
+async fn any_number_of_known_records_hides_no_new_one() {
+    let mut world = World::new();
+    *world.source.habits.lock().unwrap() = SourceHabits { keeps_no_mark: true, sweep_days: 0 };
+    // As many pages as if there were a hundred thousand records.
+    *world.source.stingy.lock().unwrap() = 1000;
+    world.settings.page_size = 1000;
+    for n in 0..130 {
+        world.report(&format!("R{n:03}"), 100 + n);
+        if n % 40 == 0 {
+            world.run().await;
+        }
+    }
+    let last = world.run().await;
+    assert!(last.errors.is_empty(), "{:?}", last.errors);
+    assert_eq!(world.erp.documents().len(), 130);
+}
+
+#[tokio::test]
+async fn a_source_without_end_is_given_up_and_its_wide_look_waits_for_the_next_day() {
+    let mut world = World::new();
+    *world.source.habits.lock().unwrap() = SourceHabits { keeps_no_mark: false, sweep_days: 400 };
+    world.report("R1", 100);
+    world.run().await;
+    world.until_morning(30);
+    world.report("R2", 100);
+    *world.source.stingy.lock().unwrap() = usize::MAX;
+    for _ in 0..2 {
+        let run = world.run().await;
+        assert!(run.errors[0].contains("for ever"), "{:?}", run.errors);
+        world.pass(3600);
+    }
+    let asked = world.source.asked_from.lock().unwrap().clone();
+    let wide = asked.iter().filter(|from| **from == day("2026-01-01")).count();
+    // The first run, and the two pages of the one wide look.
+    assert_eq!(wide, 3, "{asked:?}");
+}
+
+#[tokio::test]
 async fn a_wide_look_is_taken_once_a_day_and_never_before_the_start() {
     let mut world = World::new();
     let at = |days: i64| world_day() + TimeDelta::days(days);

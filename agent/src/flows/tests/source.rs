@@ -36,6 +36,8 @@ pub(super) struct FakeSource {
     shifted: Mutex<Vec<SpendDocument>>,
     /// What pages say of the source. Without marks, acknowledging leaves nothing behind.
     pub(super) habits: Mutex<SourceHabits>,
+    /// A page shows this many times fewer records than are asked for.
+    pub(super) stingy: Mutex<usize>,
     /// First days of windows of waiting records.
     pub(super) asked_from: Mutex<Vec<spend::Date>>,
     /// Records that were asked for by id, call by call.
@@ -54,6 +56,7 @@ impl FakeSource {
             nameless: Mutex::default(),
             shifted: Mutex::default(),
             habits: Mutex::default(),
+            stingy: Mutex::new(1),
             asked_from: Mutex::default(),
             asked_for: Mutex::default(),
             receipts: Mutex::default(),
@@ -133,7 +136,9 @@ impl FakeSource {
             .collect();
         found.sort_by_key(|record| (record.document.approved, record.document.source_id.clone()));
         let limit = match window {
-            SourceWindow::Ready { limit, .. } => usize::try_from(*limit).unwrap(),
+            SourceWindow::Ready { limit, .. } => {
+                usize::try_from(*limit).unwrap() / *self.stingy.lock().unwrap()
+            }
             SourceWindow::Period { .. } | SourceWindow::Ids(_) => usize::MAX,
         };
         let more = found.len() > limit;
