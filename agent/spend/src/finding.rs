@@ -106,8 +106,6 @@ finding_codes! {
     ErpConflict = "erp-conflict", "another document under this reference";
     /// The source changed the document after it was posted.
     ChangedAfterPosting = "changed-after-posting", "changed in the source after posting";
-    /// The source changed the document after a write of an earlier state had been tried.
-    ChangedBeforePosting = "changed-before-posting", "changed in the source before it was booked";
     /// The source says that somebody else has exported it.
     ExportedElsewhere = "exported-elsewhere", "exported by somebody else";
     /// The source does not give it any more, or not as approved.
@@ -166,7 +164,6 @@ impl FindingCode {
             | Self::AmountInvalid
             | Self::DateMissing
             | Self::ReferenceInvalid
-            | Self::ChangedBeforePosting
             | Self::NoLongerReady
             | Self::SourceUnreadable => false,
         }

@@ -134,6 +134,10 @@ impl SpendFlow {
         let same = known.iter().find(|p| p.revision == document.revision);
         // Edited and edited back: the superseded revision is the newest again.
         let revived = same.is_some_and(is_superseded);
+        let begun = self.finish_begun(&known, session)?;
+        if !begun.is_empty() {
+            return Ok(begun);
+        }
         if let Some(same) = same.filter(|_| !revived) {
             session.report.known += 1;
             if is_released(same, &known) {
@@ -174,6 +178,29 @@ impl SpendFlow {
             }
         }
         Ok(postings)
+    }
+
+    /// A record that was withdrawn while half of its document stood in the ERP is offered again: what was begun is
+    /// finished before anything else, also of an earlier state.
+    fn finish_begun(
+        &self,
+        known: &[Posting],
+        session: &Session,
+    ) -> Result<Vec<(Posting, &'static str)>, RunError> {
+        let begun = known.iter().filter(|posting| match &posting.state {
+            PostingState::Held(hold) => {
+                hold.in_doubt && hold.findings.iter().all(|f| f.code == FindingCode::NoLongerReady)
+            }
+            PostingState::Planned
+            | PostingState::Claimed { .. }
+            | PostingState::InDoubt { .. }
+            | PostingState::Waiting { .. }
+            | PostingState::Posted { .. }
+            | PostingState::Acknowledged { .. }
+            | PostingState::Superseded { .. }
+            | PostingState::Handled { .. } => false,
+        });
+        begun.map(|posting| Ok((self.step(session, posting, Event::Replay)?.0, "replay"))).collect()
     }
 
     /// A record that was held by a reading right before its write is offered again, as it was: it is planned anew.
@@ -378,11 +405,8 @@ pub(super) fn waits_only_for(posting: &Posting, code: FindingCode) -> bool {
 /// Whether a posting whose record is offered again needs nobody's word any more: all that it waited for is that its
 /// record is offered like this, and nothing of another revision is booked.
 pub(super) fn is_released(posting: &Posting, known: &[Posting]) -> bool {
-    let not_written = |p: &Posting| waits_only_for(p, FindingCode::ChangedBeforePosting);
-    let waits = waits_only_for(posting, FindingCode::NoLongerReady)
-        || not_written(posting)
-        // Told as a change after a posting that has not come about since.
-        || (is_change_notice(posting) && known.iter().any(not_written));
+    // The second was told as a change after a posting that has not come about since.
+    let waits = waits_only_for(posting, FindingCode::NoLongerReady) || is_change_notice(posting);
     waits && !known.iter().any(|other| other.key != posting.key && may_be_in_erp(other))
 }
 

@@ -245,7 +245,7 @@ impl SpendFlow {
                         self.withhold(&next, &found, why, commit, session)?;
                     }
                     Some(why) => {
-                        session.newer.extend(why.newer);
+                        session.newer.extend(why.newer());
                         writable.push(Writable { posting: next, found });
                     }
                     None => writable.push(Writable { posting: next, found }),

@@ -71,6 +71,9 @@ impl SpendFlow {
                 Ok(Decided::AlreadyPosted { receipt })
             }
             PostingState::Held(hold) if hold.in_doubt => {
+                // Whoever replays what is held for somebody else's export knows of it, and wants it booked.
+                let elsewhere = hold.findings.iter().all(|f| f.code == FindingCode::ExportedElsewhere);
+                let posting = Posting { despite_mark: posting.despite_mark || elsewhere, ..posting.clone() };
                 self.decide(&session, &posting, Event::Replay, decision, "replay").await?;
                 Ok(Decided::Planned)
             }

@@ -19,17 +19,29 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) type Withheld = BTreeMap<PostingKey, Withholding>;
 
 /// Why a posting is not written.
-pub(super) struct Withholding {
-    finding: Finding,
-    /// The state of the record that takes its place.
-    pub(super) newer: Option<SpendDocument>,
+pub(super) enum Withholding {
+    /// It must not be booked.
+    Forbidden(Finding),
+    /// The record is edited; a write of the earlier state was tried and has certainly failed.
+    Newer(Box<SpendDocument>),
 }
 
 impl Withholding {
     /// What was begun of an edited record is finished, so that nothing half-written stays in the ERP; the edit is a change
     /// after posting then. What is not approved or is somebody else's is not finished.
     pub(super) fn stands_against(&self, found: &LookUp) -> bool {
-        self.newer.is_none() || !matches!(found, LookUp::Unfinished { .. })
+        match self {
+            Self::Forbidden(_) => true,
+            Self::Newer(_) => !matches!(found, LookUp::Unfinished { .. }),
+        }
+    }
+
+    /// The state of the record that follows.
+    pub(super) fn newer(self) -> Option<SpendDocument> {
+        match self {
+            Self::Forbidden(_) => None,
+            Self::Newer(document) => Some(*document),
+        }
     }
 }
 
@@ -126,7 +138,7 @@ impl SpendFlow {
         Ok(())
     }
 
-    /// Holds a posting that the ERP does not have and that must not be written.
+    /// Holds or puts off a posting that the ERP does not have whole and that must not be written.
     pub(super) fn withhold(
         &self,
         posting: &Posting,
@@ -135,17 +147,23 @@ impl SpendFlow {
         commit: &mut Batch,
         session: &mut Session,
     ) -> Result<(), RunError> {
-        let mut finding = why.finding;
-        if let LookUp::Unfinished { receipt, .. } = found {
-            let half =
-                format!("; {} stands half-written in the ERP and is to be removed there", receipt.document);
-            finding.message.push_str(&half);
-        }
-        let (held, entry) = self.step(session, posting, Event::Held(vec![finding]))?;
-        session.count(posting, &held);
+        let event = match (&why, found) {
+            (Withholding::Newer(_), _) => Event::OutOfDate(changed()),
+            (Withholding::Forbidden(finding), LookUp::Unfinished { receipt, .. }) => {
+                let half = format!(
+                    "; {} stands half-written in the ERP and is to be removed there",
+                    receipt.document
+                );
+                let message = finding.message.clone() + &half;
+                Event::HeldUnfinished(vec![Finding { message, ..finding.clone() }])
+            }
+            (Withholding::Forbidden(finding), _) => Event::Held(vec![finding.clone()]),
+        };
+        let (next, entry) = self.step(session, posting, event)?;
+        session.count(posting, &next);
         commit.audit(entry);
-        commit.put_posting(held);
-        session.newer.extend(why.newer);
+        commit.put_posting(next);
+        session.newer.extend(why.newer());
         Ok(())
     }
 }
@@ -174,25 +192,25 @@ impl Answer {
         let Some(document) = self.documents.get(id) else {
             return match &self.partial {
                 Some(why) => unavailable(why),
-                None => withheld(no_longer_ready(posting), None),
+                None => forbidden(no_longer_ready(posting)),
             };
         };
         if self.exported.contains(id) && !posting.despite_mark {
-            return withheld(exported_elsewhere(posting), None);
+            return forbidden(exported_elsewhere(posting));
         }
         if document.revision == posting.revision {
             return Reading::Unchanged;
         }
         // Of what was tried to be written, something may be there.
         if posting.attempts > 0 {
-            return withheld(changed_before_posting(posting), Some(document.clone()));
+            return Reading::Withheld(Box::new(Withholding::Newer(Box::new(document.clone()))));
         }
         Reading::Changed(Box::new(document.clone()))
     }
 }
 
-fn withheld(finding: Finding, newer: Option<SpendDocument>) -> Reading {
-    Reading::Withheld(Box::new(Withholding { finding, newer }))
+fn forbidden(finding: Finding) -> Reading {
+    Reading::Withheld(Box::new(Withholding::Forbidden(finding)))
 }
 
 /// The earlier state waits until the newer one has taken its place, which is as a rule later in the same run.
@@ -225,15 +243,5 @@ fn no_longer_ready(posting: &Posting) -> Finding {
         "the spend system does not give the record any more, or not as approved",
         "have it approved again in the spend system, then it is booked by itself; else close this one with \
          `purser records handle`",
-    )
-}
-
-fn changed_before_posting(posting: &Posting) -> Finding {
-    Finding::document(
-        FindingCode::ChangedBeforePosting,
-        "record",
-        posting.source_id.to_string(),
-        "the record was changed in the spend system after a first attempt to book it had failed",
-        "nothing as a rule: the newer state takes the place of this one; if it does not, replay it",
     )
 }

@@ -43,7 +43,6 @@ impl FindingCode {
             Self::ErpRefused => ERP_REFUSED,
             Self::ErpConflict => ERP_CONFLICT,
             Self::ChangedAfterPosting => CHANGED_AFTER_POSTING,
-            Self::ChangedBeforePosting => CHANGED_BEFORE_POSTING,
             Self::ExportedElsewhere => EXPORTED_ELSEWHERE,
             Self::NoLongerReady => NO_LONGER_READY,
             Self::OutcomeUnknown => OUTCOME_UNKNOWN,
@@ -428,16 +427,6 @@ To mend it, correct the earlier document in the ERP by hand (reverse it, or book
 posting with `purser records handle` and a note that names the correction.
 
 Replaying is for the case that the earlier document has been removed from the ERP.";
-
-const CHANGED_BEFORE_POSTING: &str = "\
-The record was read again right before it was to be booked, and it is not what it was when its booking was planned. A
-first attempt to write the earlier state had failed before that.
-
-It is held because the earlier state must not be booked any more. The ERP was asked and has nothing of it.
-
-Nothing needs to be mended as a rule: the newer state takes the place of this one, in the same run or the next, and is
-looked up in the ERP before it is written. If this one stays, replay it with `purser records replay`: the record is read
-again and the newer state planned.";
 
 const EXPORTED_ELSEWHERE: &str = "\
 The spend system says that this record was exported, and it was not this flow that did it: a person, or another

@@ -54,6 +54,9 @@ pub enum Event {
     LookUpFailed(Failure),
     /// The reading right before the claim failed, or the record is another one by now: nothing is written this time.
     PutOff(Failure),
+    /// The record is another one by now, and the ERP was asked and has nothing of this one: it waits for the newer state to
+    /// take its place, and counts as never attempted.
+    OutOfDate(Failure),
     /// The write was answered, or its answer is lost.
     PostAnswered(Result<ErpReceipt, Failure>),
     /// Start-up found a claim without a result.
@@ -69,6 +72,8 @@ pub enum Event {
     Replanned(Box<PostingPlan>, Box<SpendDocument>),
     /// Validation or a guard rail forbids it.
     Held(Vec<Finding>),
+    /// As [`Event::Held`], while a part of the document stands in the ERP.
+    HeldUnfinished(Vec<Finding>),
     /// A person asks for another attempt. Plan again first: a replay writes the plan that is there.
     Replay,
     /// A person closes it.
@@ -93,6 +98,7 @@ impl Event {
             Self::LookedUp { .. } => "looked-up",
             Self::LookUpFailed(_) => "look-up-failed",
             Self::PutOff(_) => "put-off",
+            Self::OutOfDate(_) => "out-of-date",
             Self::PostAnswered(_) => "post-answered",
             Self::Recovered => "recovered",
             Self::Released => "released",
@@ -100,6 +106,7 @@ impl Event {
             Self::AcknowledgeFailed(_) => "acknowledge-failed",
             Self::Replanned(..) => "replanned",
             Self::Held(_) => "held",
+            Self::HeldUnfinished(_) => "held-unfinished",
             Self::Replay => "replay",
             Self::Handled { .. } => "handled",
             Self::Superseded { .. } => "superseded",

@@ -167,6 +167,27 @@ fn what_is_put_off_waits_for_a_bounded_number_of_times_and_only_before_a_write()
 }
 
 #[test]
+fn what_is_out_of_date_counts_as_never_attempted() {
+    let refused = || Event::PostAnswered(Err(failure(FailureClass::NotSent)));
+    let tried = claimed().after(refused(), 1);
+    assert_eq!(tried.attempts, 1);
+    let waits = tried.after(Event::OutOfDate(failure(FailureClass::Unavailable)), 2);
+    assert!(matches!(waits.state, PostingState::Waiting { .. }) && waits.attempts == 0, "{waits:?}");
+    for sent in [claimed(), in_doubt()] {
+        let event = Event::OutOfDate(failure(FailureClass::Unavailable));
+        assert!(sent.apply(event, &policy(), 1.0, &moment(1).into()).is_err(), "{sent:?}");
+    }
+}
+
+#[test]
+fn what_is_held_with_a_part_in_the_erp_stays_in_doubt() {
+    let held = sample_posting().after(Event::HeldUnfinished(vec![conflict_like()]), 1);
+    assert!(matches!(&held.state, PostingState::Held(hold) if hold.in_doubt), "{held:?}");
+    let again = held.after(Event::Held(vec![conflict_like()]), 2);
+    assert!(matches!(&again.state, PostingState::Held(hold) if hold.in_doubt), "{again:?}");
+}
+
+#[test]
 fn nothing_is_written_within_the_settle_window() {
     let mut posting = in_doubt();
     let mut now = 5;
@@ -560,6 +581,8 @@ impl Observer {
             Event::LookedUp { .. }
             | Event::LookUpFailed(_)
             | Event::PutOff(_)
+            | Event::OutOfDate(_)
+            | Event::HeldUnfinished(_)
             | Event::Recovered
             | Event::Acknowledged
             | Event::AcknowledgeFailed(_)

@@ -35,13 +35,17 @@ impl Posting {
             Event::LookedUp { found, unique } => self.looked_up(found, unique, &moment, name),
             Event::LookUpFailed(failure) => self.look_up_failed(failure, &moment, name),
             Event::PutOff(failure) => self.put_off(failure, &moment, name),
+            Event::OutOfDate(failure) => {
+                self.put_off(failure, &moment, name).map(|waits| Posting { attempts: 0, ..waits })
+            }
             Event::PostAnswered(answer) => self.post_answered(answer, &moment, name),
             Event::Recovered => self.recover(&moment, name),
             Event::Released => self.release(name),
             Event::Acknowledged => self.acknowledge(&moment, name),
             Event::AcknowledgeFailed(failure) => self.acknowledge_failed(&failure, &moment, name),
             Event::Replanned(plan, document) => self.replan(*plan, *document, name),
-            Event::Held(findings) => self.hold_for(findings, &moment, name),
+            Event::Held(findings) => self.hold_for(findings, false, &moment, name),
+            Event::HeldUnfinished(findings) => self.hold_for(findings, true, &moment, name),
             Event::Replay => self.replay(&moment, name),
             Event::Handled { note, by } => self.handle(note, by, &moment, name),
             Event::Superseded { by } => self.supersede(by, &moment, name),
@@ -371,6 +375,7 @@ impl Posting {
     fn hold_for(
         &self,
         findings: Vec<Finding>,
+        in_doubt: bool,
         moment: &Moment<'_>,
         event: &'static str,
     ) -> Result<Posting, TransitionError> {
@@ -379,12 +384,12 @@ impl Posting {
         }
         match &self.state {
             PostingState::Planned | PostingState::Waiting { .. } => {
-                Ok(self.held_with(findings, false, moment))
+                Ok(self.held_with(findings, in_doubt, moment))
             }
             PostingState::Held(hold) => Ok(self.with_state(PostingState::Held(Hold {
                 findings,
                 since: hold.since,
-                in_doubt: hold.in_doubt,
+                in_doubt: hold.in_doubt || in_doubt,
             }))),
             PostingState::Claimed { .. }
             | PostingState::InDoubt { .. }

@@ -33,14 +33,10 @@ pub(super) fn breaches(world: &World, may_be_held_for: &[&str]) -> Vec<String> {
         let held: Vec<&Posting> =
             postings.iter().filter(|p| matches!(p.state, PostingState::Held(_))).copied().collect();
         for code in held.iter().flat_map(|p| codes(p)) {
-            let excused = match code {
-                // What was withdrawn before is not offered again once somebody else has exported it.
-                "exported-elsewhere" | "no-longer-ready" => record.elsewhere,
-                // A person was told of the half document when its record was withdrawn.
-                "erp-conflict" => record.withdrawn && there.iter().any(|document| document.half),
-                _ => false,
-            };
-            if !excused && !may_be_held_for.contains(&code) {
+            // What was withdrawn and then exported by somebody else is never offered again.
+            let elsewhere = ["exported-elsewhere", "no-longer-ready"].contains(&code);
+            let justified = if elsewhere { record.elsewhere } else { may_be_held_for.contains(&code) };
+            if !justified {
                 fault(format!("held for {code}, which nothing justifies"));
             }
         }

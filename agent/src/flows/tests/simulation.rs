@@ -161,7 +161,7 @@ fn meddle(world: &World, rng: &mut Rng, created: u32, trace: &mut Vec<String>) {
     }
     let id = format!("R{}", created.saturating_sub(rng.u32(..4)).max(1));
     if rng.bool() {
-        world.source.with(&id, |record| (record.gone, record.withdrawn) = (true, true));
+        world.source.with(&id, |record| record.gone = true);
         trace.push(format!("withdrawn {id}"));
     } else if !world.source.marked().contains(&id) && !world.is_in_erp(&id) {
         world.source.export_elsewhere(&id);

@@ -21,8 +21,6 @@ pub(super) struct Record {
     pub(super) unreadable: Option<String>,
     /// It was withdrawn.
     pub(super) gone: bool,
-    /// It was withdrawn once, and given back perhaps.
-    pub(super) withdrawn: bool,
     /// Every content it ever had.
     pub(super) history: BTreeMap<Revision, Money>,
 }
@@ -79,7 +77,6 @@ impl FakeSource {
             elsewhere: false,
             unreadable: None,
             gone: false,
-            withdrawn: false,
             history: BTreeMap::new(),
         });
         record.history.insert(document.revision.clone(), total);
