@@ -22,4 +22,6 @@ mod stage;
 #[cfg(test)]
 mod supervision;
 #[cfg(test)]
+mod surfaces;
+#[cfg(test)]
 mod webhooks;

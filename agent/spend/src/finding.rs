@@ -106,6 +106,8 @@ finding_codes! {
     ErpConflict = "erp-conflict", "another document under this reference";
     /// The source changed the document after it was posted.
     ChangedAfterPosting = "changed-after-posting", "changed in the source after posting";
+    /// The source shows the same spend under another id, and that one is booked or on its way.
+    BookedUnderOtherId = "booked-under-other-id", "may be booked under another id";
     /// The outcome of a write could not be determined.
     OutcomeUnknown = "outcome-unknown", "outcome of the posting unknown";
     /// All attempts failed.
@@ -125,6 +127,7 @@ impl FindingCode {
             | Self::ErpRefused
             | Self::ErpConflict
             | Self::ChangedAfterPosting
+            | Self::BookedUnderOtherId
             | Self::OutcomeUnknown
             | Self::AttemptsExhausted => true,
             Self::CategoryUnmapped

@@ -7,6 +7,7 @@
 //! - [`spend_flow`]: one run from start to end; reads like the protocol;
 //! - [`intake`]: records to planned or held postings;
 //! - `posting`: looking up, claiming, writing, settling, acknowledging;
+//! - `kin`: the same spend under another id of the source;
 //! - `mirror`: the reference data a flow validates against; `limits`: the machine's guard rails;
 //! - [`merchants`]: which vendor a merchant is, as people chose;
 //! - [`preview`]: the same plan as a run, shown and not applied;
@@ -16,6 +17,7 @@
 //! - [`reference_flow`]: a set of reference data, mirrored from the ERP into the spend system.
 
 pub mod intake;
+mod kin;
 mod limits;
 pub mod merchants;
 mod mirror;

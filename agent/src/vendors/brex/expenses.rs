@@ -303,6 +303,8 @@ pub(super) fn document(
         paid: None,
         declared_total: Some(amount),
         lines: vec![line],
+        same_as: None,
+        part_of: text(expense.parent_expense_id.as_deref()).map(SourceId::new),
     };
     Ok(document.with_content_revision())
 }
@@ -374,6 +376,8 @@ fn transaction_document(
         paid: None,
         declared_total: Some(amount),
         lines: vec![line],
+        same_as: None,
+        part_of: text(read.expense_id.as_deref()).map(SourceId::new),
     };
     Ok(document.with_content_revision())
 }

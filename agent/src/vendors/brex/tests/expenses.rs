@@ -118,6 +118,23 @@ async fn wholes_of_splits_and_what_somebody_else_exported_are_not_offered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_parts_of_a_split_name_their_whole_and_movements_their_expense() {
+    let mut expenses = ["part", "plain"].map(expense);
+    expenses[0]["parent_expense_id"] = "whole".into();
+    expenses[1]["parent_expense_id"] = Value::Null;
+    let mut refund = transaction("pste_2", "REFUND", -2_000, "2026-07-12");
+    refund["expense_id"] = "plain".into();
+    let (client, _) = on_the_bench(expenses.to_vec(), &[refund]);
+    let read = client.read(&ready()).await.unwrap();
+    let named: Vec<_> = read.documents.iter().map(|d| d.part_of.as_ref().map(SourceId::as_str)).collect();
+    assert_eq!(named, [Some("whole"), None, Some("plain")]);
+    let plain = expense("part");
+    let (client, _) = on_the_bench(vec![plain], &[]);
+    let unsplit = client.read(&ready()).await.unwrap();
+    assert_eq!(unsplit.documents[0].revision, read.documents[0].revision, "no change of what is booked");
+}
+
+#[tokio::test(start_paused = true)]
 async fn refunds_are_read_from_the_card_and_purchases_only_once() {
     let transactions = [
         transaction("pste_1", "PURCHASE", 17_175, "2026-07-11"),
