@@ -71,6 +71,8 @@ fn document(n: u32) -> SpendDocument {
         paid: None,
         declared_total: None,
         lines: (1..=EXPENSES).map(|line| expense(n, line)).collect(),
+        same_as: None,
+        part_of: None,
     }
     .with_content_revision()
 }

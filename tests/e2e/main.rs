@@ -26,4 +26,6 @@ mod stage;
 #[cfg(test)]
 mod supervision;
 #[cfg(test)]
+mod surfaces;
+#[cfg(test)]
 mod webhooks;

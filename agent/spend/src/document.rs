@@ -114,9 +114,38 @@ pub struct SpendDocument {
     pub declared_total: Option<Money>,
     /// Lines in source order.
     pub lines: Vec<SpendLine>,
+    /// The id under which the source shows the same spend in another of its lists, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<SourceId>,
+    /// The record of which this one is a part: the source replaces it by its parts (a split), or lists the movements of
+    /// money behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<SourceId>,
 }
 
 impl SpendDocument {
+    /// Ids of other records that may stand for the same spend.
+    pub fn other_ids(&self) -> impl Iterator<Item = &SourceId> {
+        self.same_as.iter().chain(&self.part_of).filter(|id| **id != self.source_id)
+    }
+
+    /// 1 = money that was spent, -1 = money that came back, 0 = neither.
+    pub fn direction(&self) -> i64 {
+        self.total_or_zero().minor.signum()
+    }
+
+    /// Whether this and another record may stand for the same spend, so that booking both might book it twice: one names
+    /// the other, or one stands for the record of which the other is a part. Two parts of one record are different
+    /// spend, so are two records of one list that name the same record of another, and money that was spent is never
+    /// the money that came back.
+    pub fn may_be_same_spend(&self, other: &Self) -> bool {
+        let names = |one: &Self, other: &Self| one.other_ids().any(|id| *id == other.source_id);
+        let covers = |whole: &Self, part: &Self| whole.same_as.is_some() && whole.same_as == part.part_of;
+        self.source_id != other.source_id
+            && (names(self, other) || names(other, self) || covers(self, other) || covers(other, self))
+            && self.direction() * other.direction() >= 0
+    }
+
     /// The hash of what is booked, and of nothing else.
     ///
     /// Inside: id, kind, workspace, the owner's address, currency, days of submission and approval, and of each line id,
@@ -125,7 +154,8 @@ impl SpendDocument {
     /// Outside: what changes without the spend changing. The status word, the day of payment and the declared total
     /// (a report that is reimbursed stays the same report); title, names, comments, receipt addresses and the original
     /// currency (nothing of it reaches an account); GL codes of categories and tags (they are settings of the workspace:
-    /// entering a code there must not make every booked report look changed).
+    /// entering a code there must not make every booked report look changed); ids of other records (they say where else
+    /// the spend may be booked, not what it is).
     pub fn content_revision(&self) -> Revision {
         let mut lines: Vec<Vec<u8>> = self.lines.iter().map(SpendLine::booked_bytes).collect();
         lines.sort();
@@ -223,7 +253,9 @@ mod tests {
     /// Sheet item: Expensify 22
     #[test]
     fn a_report_keeps_its_revision_when_only_its_state_or_presentation_changes() {
-        let changes: [fn(&mut SpendDocument); 10] = [
+        let changes: [fn(&mut SpendDocument); 12] = [
+            |d| d.same_as = Some(SourceId::from("other")),
+            |d| d.part_of = Some(SourceId::from("other")),
             |d| d.status = "Reimbursed".to_owned(),
             |d| d.paid = Some(day("2026-02-01")),
             |d| d.title = "Renamed".to_owned(),
@@ -267,6 +299,40 @@ mod tests {
             change(&mut changed);
             assert!(seen.insert(changed.content_revision()), "change {number}");
         }
+    }
+
+    #[test]
+    fn records_that_may_be_the_same_spend_are_told_from_siblings() {
+        let record = |id: &str, same_as: Option<&str>, part_of: Option<&str>| SpendDocument {
+            source_id: SourceId::from(id),
+            same_as: same_as.map(SourceId::from),
+            part_of: part_of.map(SourceId::from),
+            ..sample()
+        };
+        let whole = record("E1", None, None);
+        let parts = ["E1a", "E1b"].map(|id| record(id, None, Some("E1")));
+        let listed = ["A1", "A2"].map(|id| record(id, Some("E1"), None));
+        let one_spend = [(&whole, &parts[0]), (&whole, &listed[0]), (&listed[0], &parts[1])];
+        for (one, other) in one_spend {
+            assert!(one.may_be_same_spend(other) && other.may_be_same_spend(one), "{one:?} {other:?}");
+        }
+        let apart = [(&parts[0], &parts[1]), (&listed[0], &listed[1]), (&whole, &whole)];
+        for (one, other) in apart {
+            assert!(!one.may_be_same_spend(other), "{one:?} {other:?}");
+        }
+        assert!(!whole.may_be_same_spend(&record("E2", None, None)));
+        let mut refund = record("A3", Some("E1"), None);
+        refund.lines.truncate(1);
+        refund.lines[0].amount = usd(-100);
+        assert!(!whole.may_be_same_spend(&refund), "what came back was not spent");
+        assert_eq!(record("E1", Some("E1"), None).other_ids().count(), 0, "its own id says nothing");
+    }
+
+    #[test]
+    fn a_record_stored_without_ids_of_others_is_read() {
+        let stored = serde_json::to_value(sample()).unwrap();
+        assert!(stored.get("same_as").is_none() && stored.get("part_of").is_none());
+        assert_eq!(serde_json::from_value::<SpendDocument>(stored).unwrap(), sample());
     }
 
     #[test]

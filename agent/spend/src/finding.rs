@@ -110,6 +110,8 @@ finding_codes! {
     ExportedElsewhere = "exported-elsewhere", "exported by somebody else";
     /// The source does not give it any more, or not as approved.
     NoLongerReady = "no-longer-ready", "not ready to be booked any more";
+    /// The source shows the same spend under another id, and that one is booked or on its way.
+    BookedUnderOtherId = "booked-under-other-id", "may be booked under another id";
     /// The outcome of a write could not be determined.
     OutcomeUnknown = "outcome-unknown", "outcome of the posting unknown";
     /// All attempts failed.
@@ -130,6 +132,7 @@ impl FindingCode {
             | Self::ErpConflict
             | Self::ChangedAfterPosting
             | Self::ExportedElsewhere
+            | Self::BookedUnderOtherId
             | Self::OutcomeUnknown
             | Self::AttemptsExhausted => true,
             Self::CategoryUnmapped

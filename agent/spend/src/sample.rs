@@ -69,6 +69,8 @@ pub(crate) fn document(lines: Vec<SpendLine>) -> SpendDocument {
         paid: None,
         declared_total,
         lines,
+        same_as: None,
+        part_of: None,
     }
     .with_content_revision()
 }

@@ -1,6 +1,7 @@
 //! From records to postings: every record that was read ends as a planned posting, a held one with its findings, or
 //! is recognised as known. Nothing here talks to a vendor.
 
+use super::kin::{FreshRecord, FreshRecords, booked_otherwise, replaced};
 use super::merchants::Known;
 use super::settings::FlowSettings;
 use super::spend_flow::{RunError, Session, SpendFlow};
@@ -19,6 +20,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the audit trail calls a lost mark that is set again.
 const MARK_AGAIN: &str = "mark-again";
+/// What it calls a posting whose place another one took.
+const SUPERSEDED: &str = "superseded";
 
 /// What the intake of one run remembers from page to page.
 pub(super) struct Intake {
@@ -94,12 +97,12 @@ impl SpendFlow {
         session.report.read += page.documents.len() as u64;
         // A mistyped date in the future must not carry the mark along: days in between would be skipped later.
         let today = self.clock.now().date_naive();
-        let mut fresh_records = BTreeSet::new();
+        let (mut fresh_records, mut replaced) = (FreshRecords::default(), BTreeSet::new());
         let keeps_no_mark = page.habits.keeps_no_mark;
         for document in page.documents {
-            if fresh_records.contains(&document.source_id) {
-                // The store does not know yet what this page brought, so a second state of the same record would be
-                // planned beside the first. The next run meets it as a change.
+            if fresh_records.meet(&document) {
+                // The store does not know yet what this page brought, so a second state of the same record, or the same
+                // spend under another id, would be planned beside the first. The next run meets it as a change.
                 intake.incomplete |= !intake.seen.contains(&(document.source_id, document.revision));
                 continue;
             }
@@ -107,12 +110,14 @@ impl SpendFlow {
             if !intake.seen.insert((document.source_id.clone(), document.revision.clone())) {
                 continue;
             }
-            let source_id = document.source_id.clone();
+            let record = FreshRecord::of(&document);
             let mut postings = self.take_in_document(document, &intake.known, session)?;
             // Without marks at the source, being listed again says nothing about a lost one.
             postings.retain(|(_, event)| !keeps_no_mark || *event != MARK_AGAIN);
+            // The parts of one record replace it once.
+            postings.retain(|(p, event)| *event != SUPERSEDED || replaced.insert(p.key.clone()));
             if !postings.is_empty() {
-                fresh_records.insert(source_id);
+                fresh_records.add(record);
             }
             fresh.extend(postings);
         }
@@ -154,7 +159,8 @@ impl SpendFlow {
             session.report.new += 1;
             return self.changed(document, &known, session);
         }
-        let planned = plan_document(&document, &self.settings, against);
+        let kin = self.store.kin_of(self.settings.flow(), &document)?;
+        let planned = self.plan_unless_booked(&document, &kin, against);
         if planned.as_ref().is_ok_and(|(plan, _)| !session.may_book(plan)) {
             session.report.left_out += 1;
             return Ok(Vec::new());
@@ -162,6 +168,11 @@ impl SpendFlow {
         session.report.new += 1;
         let now = self.clock.now();
         let mut postings = self.supersede_others(&known, &document.revision, session)?;
+        for older in replaced(&document, kin) {
+            let (superseded, _) =
+                self.step(session, &older, Event::Superseded { by: document.revision.clone() })?;
+            postings.push((superseded, SUPERSEDED));
+        }
         match planned {
             Ok((plan, notes)) => {
                 session.note(&plan.key, notes);
@@ -178,6 +189,19 @@ impl SpendFlow {
             }
         }
         Ok(postings)
+    }
+
+    /// The plan of a document, unless the same spend may be booked under another id.
+    fn plan_unless_booked(
+        &self,
+        document: &SpendDocument,
+        kin: &[Posting],
+        against: &Known,
+    ) -> Result<(PostingPlan, Vec<Finding>), Vec<Finding>> {
+        match booked_otherwise(document, kin) {
+            Some(finding) => Err(vec![finding]),
+            None => plan_document(document, &self.settings, against),
+        }
     }
 
     /// A record that was withdrawn while half of its document stood in the ERP is offered again: what was begun is
@@ -213,7 +237,8 @@ impl SpendFlow {
         session: &mut Session,
     ) -> Result<Vec<(Posting, &'static str)>, RunError> {
         let revision = document.revision.clone();
-        let (event, name) = match plan_document(&document, &self.settings, against) {
+        let kin = self.store.kin_of(self.settings.flow(), &document)?;
+        let (event, name) = match self.plan_unless_booked(&document, &kin, against) {
             Ok((plan, _)) if !session.may_book(&plan) => {
                 session.report.left_out += 1;
                 return Ok(Vec::new());
@@ -362,7 +387,7 @@ impl SpendFlow {
         let notices = known.iter().filter(|p| p.revision != *by && is_change_notice(p));
         let superseded = notices.map(|notice| {
             let (next, _) = self.step(session, notice, Event::Superseded { by: by.clone() })?;
-            Ok((next, "superseded"))
+            Ok((next, SUPERSEDED))
         });
         superseded.collect()
     }
@@ -431,7 +456,7 @@ pub(super) fn may_be_in_erp(posting: &Posting) -> bool {
     }
 }
 
-fn can_be_superseded(posting: &Posting) -> bool {
+pub(super) fn can_be_superseded(posting: &Posting) -> bool {
     match &posting.state {
         PostingState::Planned | PostingState::Waiting { .. } | PostingState::Held(_) => {
             !may_be_in_erp(posting)
@@ -460,5 +485,7 @@ fn empty_document(source_id: SourceId, revision: Revision) -> SpendDocument {
         paid: None,
         declared_total: Some(Money::zero(Currency::USD)),
         lines: Vec::new(),
+        same_as: None,
+        part_of: None,
     }
 }

@@ -8,6 +8,7 @@
 //! - [`intake`]: records to planned or held postings;
 //! - `posting`: looking up, claiming, writing, settling, acknowledging;
 //! - `reread`: reading records again that have waited, right before they are claimed;
+//! - `kin`: the same spend under another id of the source;
 //! - `mirror`: the reference data a flow validates against; `limits`: the machine's guard rails;
 //! - [`merchants`]: which vendor a merchant is, as people chose;
 //! - [`preview`]: the same plan as a run, shown and not applied;
@@ -17,6 +18,7 @@
 //! - [`reference_flow`]: a set of reference data, mirrored from the ERP into the spend system.
 
 pub mod intake;
+mod kin;
 mod limits;
 pub mod merchants;
 mod mirror;

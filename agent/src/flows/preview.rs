@@ -2,6 +2,7 @@
 //! nothing, neither to a vendor nor to the posting log.
 
 use super::intake::{changed_after_posting, is_released, may_be_in_erp, plan_document, ready_window};
+use super::kin::booked_otherwise;
 use super::merchants::Known;
 use super::settings::FlowSettings;
 use super::spend_flow::{RunError, SpendFlow};
@@ -161,7 +162,8 @@ impl SpendFlow {
         for document in page.documents {
             if seen.insert(document.source_id.clone()) {
                 let known = self.store.postings_of(self.settings.flow(), &document.source_id)?;
-                let (would, notes) = expect(&document, &known, &self.settings, &against);
+                let kin = self.store.kin_of(self.settings.flow(), &document)?;
+                let (would, notes) = expect(&document, &known, &kin, &self.settings, &against);
                 expected.push((document, would, notes));
             }
         }
@@ -204,6 +206,7 @@ impl SpendFlow {
 fn expect(
     document: &SpendDocument,
     known: &[Posting],
+    kin: &[Posting],
     settings: &FlowSettings,
     against: &Known,
 ) -> (Would, Vec<Finding>) {
@@ -234,9 +237,12 @@ fn expect(
             Would::Hold { findings: vec![changed_after_posting(document)] }
         }
         Some(PostingState::Planned | PostingState::Waiting { .. } | PostingState::Superseded { .. })
-        | None => match plan_document(document, settings, against) {
-            Ok((plan, notes)) => return (Would::Post { plan: Box::new(plan) }, notes),
-            Err(findings) => Would::Hold { findings },
+        | None => match booked_otherwise(document, kin) {
+            Some(finding) => Would::Hold { findings: vec![finding] },
+            None => match plan_document(document, settings, against) {
+                Ok((plan, notes)) => return (Would::Post { plan: Box::new(plan) }, notes),
+                Err(findings) => Would::Hold { findings },
+            },
         },
     };
     (would, Vec::new())

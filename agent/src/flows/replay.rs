@@ -2,6 +2,7 @@
 //! A replay never books twice: what is in the ERP already is said so, and every write is preceded by a look-up.
 
 use super::intake::{may_be_in_erp, plan_document, waits_only_for};
+use super::kin::booked_otherwise;
 use super::merchants::Known;
 use super::reread::exported_elsewhere;
 use super::spend_flow::{RunError, Session, SpendFlow};
@@ -176,6 +177,10 @@ impl SpendFlow {
                       hand, then close this one with `purser records handle`"
                     .to_owned(),
             });
+        }
+        let kin = self.store.kin_of(self.settings.flow(), &document)?;
+        if let Some(finding) = booked_otherwise(&document, &kin) {
+            return Ok(Decided::Refused { why: format!("{}; {}", finding.message, finding.fix) });
         }
         match plan_document(&document, &self.settings, &against) {
             Ok((plan, notes)) => {

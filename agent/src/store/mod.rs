@@ -16,6 +16,7 @@ mod codec;
 mod engine;
 mod error;
 pub mod key;
+mod kin;
 mod marker;
 mod postings;
 mod runs;
@@ -51,6 +52,7 @@ use postings::Candidates;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spend::Timestamp;
+use spend::document::SpendDocument;
 use spend::ids::{FlowId, PostingKey, SourceId};
 use spend::posting::{Posting, PostingState};
 use spend::watermark::Watermark;
@@ -293,6 +295,14 @@ impl Store {
     /// When the store cannot be read.
     pub fn postings_of(&self, flow: &FlowId, source_id: &SourceId) -> Result<Vec<Posting>, StoreError> {
         self.engine().read(|r| postings::of_source(r, flow, source_id))
+    }
+
+    /// Postings of other records that may stand for the same spend as this one, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn kin_of(&self, flow: &FlowId, document: &SpendDocument) -> Result<Vec<Posting>, StoreError> {
+        self.engine().read(|r| kin::of(r, flow, document))
     }
 
     /// Open postings whose time has come, the longest due first.

@@ -8,6 +8,7 @@ use super::apply::{Deltas, Heads};
 use super::codec::{decode, encode};
 use super::engine::Fault;
 use super::error::StoreError;
+use super::kin;
 use super::seal::StoreKeys;
 use super::tables::Table;
 use serde::{Deserialize, Serialize};
@@ -153,6 +154,7 @@ pub(crate) struct PreparedPosting {
     key: PostingKey,
     flow: FlowId,
     source_id: SourceId,
+    others: Vec<SourceId>,
     spot: Spot,
     claim: bool,
     bytes: Vec<u8>,
@@ -164,6 +166,7 @@ impl PreparedPosting {
             key: posting.key.clone(),
             flow: posting.flow.clone(),
             source_id: posting.source_id.clone(),
+            others: posting.document.other_ids().cloned().collect(),
             spot: Spot::of(posting),
             claim,
             bytes: encode(Table::Postings.name(), posting)?,
@@ -233,7 +236,7 @@ impl Pointer {
     }
 }
 
-fn tampered(table: Table) -> StoreError {
+pub(super) fn tampered(table: Table) -> StoreError {
     StoreError::Tampered { table: table.name() }
 }
 
@@ -248,7 +251,7 @@ fn flow_hash(keys: &StoreKeys, flow: &FlowId) -> [u8; 8] {
     short
 }
 
-fn key_hash(keys: &StoreKeys, key: &PostingKey) -> [u8; 16] {
+pub(super) fn key_hash(keys: &StoreKeys, key: &PostingKey) -> [u8; 16] {
     keys.index_hash("posting", &[key.as_str()])
 }
 
@@ -268,7 +271,7 @@ fn day_key(flow: [u8; 8], day: i32, seq: u64) -> Vec<u8> {
     [flow, sortable(day.into()), seq.to_be_bytes()].concat()
 }
 
-fn seq_at_end(key: &[u8], table: Table) -> Result<u64, StoreError> {
+pub(super) fn seq_at_end(key: &[u8], table: Table) -> Result<u64, StoreError> {
     key.last_chunk::<8>().map(|seq| u64::from_be_bytes(*seq)).ok_or_else(|| tampered(table))
 }
 
@@ -295,6 +298,7 @@ pub(crate) fn put(
     };
     *deltas.entry((posting.flow.clone(), posting.spot.state)).or_default() += 1;
     settle(w, flow, seq, former.map(|former| former.spot), posting.spot)?;
+    kin::put(w, &posting.flow, &posting.others, seq, &by_key)?;
     w.put_raw(Table::ByKey, &by_key, &Pointer { seq, spot: posting.spot }.to_bytes())?;
     w.put_sealed(Table::Postings, &seq.to_be_bytes(), &posting.bytes)
 }

@@ -15,7 +15,7 @@ pub(crate) enum Table {
     Postings,
     /// hash of the posting key → pointer (see `postings::Pointer`).
     ByKey,
-    /// hash of (flow, source id), seq → hash of the posting key.
+    /// hash of (flow, source id), seq → hash of the posting key; and the same by ids that the record names (`kin`).
     BySource,
     /// hash of flow, due time, seq → nothing.
     ByDue,

@@ -47,6 +47,8 @@ fn record(id: &str, tags: &[(u8, &str)]) -> SpendDocument {
         paid: None,
         declared_total: Some(amount),
         lines: vec![line],
+        same_as: None,
+        part_of: None,
     }
     .with_content_revision()
 }

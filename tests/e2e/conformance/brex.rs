@@ -346,6 +346,42 @@ mod expenses {
     source_conformance!(Expenses);
 }
 
+/// Each list names the same spend, so that what was booked from the one is known when it is read from the other.
+#[tokio::test]
+async fn both_surfaces_tell_which_of_their_records_are_the_same_spend() {
+    let account = Account::start().await;
+    let records = account.client().read(&ready(1000)).await.unwrap();
+    let expenses =
+        account.connected(Expenses::plug().set("expenses", json!({}))).read(&ready(1000)).await.unwrap();
+    for page in [&records, &expenses] {
+        assert_eq!(page.habits.sweep_days, 400, "records wait in review on either surface");
+    }
+    let kinds = ["CARD_EXPENSE_POST", "CARD_EXPENSE_REFUND"];
+    let (mut told, mut split, mut refunds) = (0, 0, 0);
+    for pair in account.booked().iter().filter(|pair| kinds.iter().any(|kind| pair.record["type"] == *kind)) {
+        let Some(record) = records.documents.iter().find(|d| d.source_id.as_str() == pair.id()) else {
+            continue;
+        };
+        let kin: Vec<&SpendDocument> =
+            expenses.documents.iter().filter(|expense| record.may_be_same_spend(expense)).collect();
+        let sum =
+            |documents: &[&SpendDocument]| documents.iter().map(|d| d.total_or_zero().minor).sum::<i64>();
+        assert_eq!(sum(&kin), sum(&[record]), "{record:?} is told of as {kin:?}");
+        told += 1;
+        split += u32::from(kin.len() > 1);
+        refunds += u32::from(sum(&kin) < 0);
+    }
+    assert!(told > 20 && split > 0 && refunds > 0, "{told} {split} {refunds}");
+    for page in [&records, &expenses] {
+        let mut pairs =
+            page.documents.iter().flat_map(|one| page.documents.iter().map(move |other| (one, other)));
+        assert!(
+            pairs.all(|(one, other)| !one.may_be_same_spend(other)),
+            "within one list each is spend of its own"
+        );
+    }
+}
+
 /// Sheet items: Brex 4, 5, 6
 #[tokio::test]
 async fn records_are_the_same_however_the_service_writes_them() {

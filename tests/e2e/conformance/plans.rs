@@ -143,6 +143,8 @@ fn posting(plan: &PostingPlan) -> Posting {
         paid: None,
         declared_total: None,
         lines: Vec::new(),
+        same_as: None,
+        part_of: None,
     };
     Posting {
         key: plan.key.clone(),

@@ -45,6 +45,7 @@ impl FindingCode {
             Self::ChangedAfterPosting => CHANGED_AFTER_POSTING,
             Self::ExportedElsewhere => EXPORTED_ELSEWHERE,
             Self::NoLongerReady => NO_LONGER_READY,
+            Self::BookedUnderOtherId => BOOKED_UNDER_OTHER_ID,
             Self::OutcomeUnknown => OUTCOME_UNKNOWN,
             Self::AttemptsExhausted => ATTEMPTS_EXHAUSTED,
             Self::SourceUnreadable => SOURCE_UNREADABLE,
@@ -453,6 +454,21 @@ when it was edited meanwhile, the newer state takes the place of this one.
 
 If it will not come back, close this one with `purser records handle` and a note. If the finding names a half-written
 document of an earlier attempt, remove that one in the ERP.";
+
+const BOOKED_UNDER_OTHER_ID: &str = "\
+The spend system shows the same spend under two ids, and the other one is in the ERP already or on its way there: the
+record was split after it had been booked, or the connection reads another list of the spend system than before. The
+finding names the other record and its document.
+
+It is held because booking this one too might double the spend. Nothing of this record has been written.
+
+To mend it, compare this record with the document of the other one (`purser records show` with the id that is named).
+If the document holds this spend, correct it in the ERP where a split changed the coding, and close this record with
+`purser records handle` and a note. If this is another movement (a refund of the purchase, for instance), book it in the
+ERP by hand and close it with a note as well.
+
+Replaying is for the case that the other record turned out not to be booked: it is refused as long as that one may be
+in the ERP.";
 
 const OUTCOME_UNKNOWN: &str = "\
 A write was sent and its answer was lost. After the settle window the ERP shows no such document, but this ERP does not

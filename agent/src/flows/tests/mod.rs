@@ -2,7 +2,7 @@
 //!
 //! - `faults`, `source`, `erp`: the fakes and what goes wrong in them; `world` wires them to a flow;
 //! - `invariants`: what must hold at the end, judged from the two systems' own books;
-//! - `scenarios`, `held`, `decisions`, `merchants`, `proofs`, `habits`, `reread`: single cases by name;
+//! - `scenarios`, `held`, `decisions`, `merchants`, `proofs`, `habits`, `reread`, `kin`: single cases by name;
 //! - `three_questions`: runs twice, dies just after, answer lost, at every step;
 //! - `simulation`: 30 days at many seeds.
 
@@ -12,6 +12,7 @@ mod faults;
 mod habits;
 mod held;
 mod invariants;
+mod kin;
 mod merchants;
 mod proofs;
 mod reread;

@@ -265,6 +265,8 @@ pub(super) fn document(id: &str, approved: Date, cents: i64) -> SpendDocument {
             comment: String::new(),
             receipt_url: None,
         }],
+        same_as: None,
+        part_of: None,
     }
 }
 

@@ -36,6 +36,44 @@ fn a_posting_is_read_back_by_key_and_by_record_after_reopening() {
 }
 
 #[test]
+fn a_posting_is_found_by_the_ids_that_its_record_names_also_when_they_are_told_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let put = |store: &Store, posting: &spend::posting::Posting| {
+        store.commit_blocking(batch(|b| {
+            b.put_posting(posting.clone());
+        }))
+    };
+    // As it was written before records named others.
+    let (mut late, mut part) = (posting(1), posting(2));
+    put(&store, &late).unwrap();
+    part.document.part_of = Some(SourceId::from("whole"));
+    put(&store, &part).unwrap();
+    let of = |store: &Store, id: &str| {
+        let mut asked = posting(9).document;
+        asked.source_id = SourceId::from(id);
+        let found = store.kin_of(&flow(), &asked).unwrap();
+        found.into_iter().map(|p| p.source_id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!((of(&store, "whole"), of(&store, "other")), (vec![part.source_id.to_string()], vec![]));
+    late.document.same_as = Some(SourceId::from("other"));
+    for _ in 0..2 {
+        put(&store, &late).unwrap();
+    }
+    store.close();
+    let store = open(dir.path());
+    assert_eq!(of(&store, "other"), [late.source_id.to_string()]);
+    assert_eq!(store.kin_of(&flow(), &late.document).unwrap(), vec![], "it is not its own kin");
+    let mut listed = posting(3).document;
+    listed.same_as = Some(part.source_id.clone());
+    assert_eq!(store.kin_of(&flow(), &listed).unwrap(), vec![part.clone()], "named by the new record");
+    listed.same_as = Some(SourceId::from("whole"));
+    assert_eq!(store.kin_of(&flow(), &listed).unwrap(), vec![part], "stands for the whole of a part");
+    assert_eq!(store.kin_of(&FlowId::from("another"), &listed).unwrap(), vec![]);
+    assert_eq!(store.postings_of(&flow(), &SourceId::from("whole")).unwrap(), vec![], "it has no posting");
+}
+
+#[test]
 fn due_postings_come_by_due_time_and_leave_the_index_when_they_move_on() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

@@ -97,6 +97,8 @@ fn document(source_id: &SourceId, revision: &Revision, n: u32) -> SpendDocument 
             comment: String::new(),
             receipt_url: None,
         }],
+        same_as: None,
+        part_of: None,
     }
 }
 

@@ -103,6 +103,13 @@ pub(super) fn of_custom_fields(
     Ok(Coded { category, ..coded })
 }
 
+/// Brex's id of the option that a custom field holds.
+pub(super) fn option_of(field: &CustomField) -> Option<&str> {
+    let mut found = Found::default();
+    found.look(field.value.as_ref()?, 0);
+    found.id
+}
+
 /// Where the person who spent belongs to.
 #[derive(Debug, Default)]
 pub(super) struct Place<'a> {

@@ -69,6 +69,8 @@ pub(super) fn document(record: &Record, settings: &Settings) -> Result<SpendDocu
         paid: None,
         declared_total,
         lines,
+        same_as: text(record.source_id.as_deref()).map(SourceId::new),
+        part_of: None,
     };
     Ok(document.with_content_revision())
 }

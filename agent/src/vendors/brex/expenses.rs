@@ -129,8 +129,8 @@ impl Brex {
                 }
             }
         }
-        self.learn_people(settled.iter().filter_map(|(_, expense)| expense.user_id.as_deref())).await;
-        let book = self.learn_fields(&settled).await;
+        self.learn_people(settled.iter().filter_map(|(_, expense)| expense.user_id.as_deref())).await?;
+        let book = self.learn_fields(&settled).await?;
         let people = self.people.lock().await;
         for (id, expense) in settled {
             let email = expense.user_id.as_ref().and_then(|id| people.get(id)).and_then(Option::as_deref);
@@ -163,12 +163,13 @@ impl Brex {
     }
 
     /// Reads the users once when one is not known yet: expenses name them without an address (D). Without the right to
-    /// read users, owners stay empty.
-    async fn learn_people(&self, ids: impl Iterator<Item = &str>) {
+    /// read users, owners stay empty; any other failure fails the reading, because an owner that is missing for a moment
+    /// would be booked as nobody's.
+    async fn learn_people(&self, ids: impl Iterator<Item = &str>) -> Result<(), Failure> {
         let mut people = self.people.lock().await;
         let unknown: Vec<String> = ids.filter(|id| !people.contains_key(*id)).map(str::to_owned).collect();
         if unknown.is_empty() {
-            return;
+            return Ok(());
         }
         match Walk::all(calls::users(), self).await {
             Ok(items) => {
@@ -179,16 +180,15 @@ impl Brex {
                     }
                 }
             }
-            Err(refusal) => {
+            Err(refusal) if refusal.is_missing_right() => {
                 tracing::warn!(failure = %refusal.failure, "users cannot be read: expenses stay without owner");
-                if refusal.denied.is_none() {
-                    return; // a passing fault: asked again next time
-                }
             }
+            Err(refusal) => return Err(refusal.failure),
         }
         for id in unknown {
             people.entry(id).or_insert(None);
         }
+        Ok(())
     }
 
     /// Card and cash transactions that are no expenses, posted within the days.
@@ -303,6 +303,8 @@ pub(super) fn document(
         paid: None,
         declared_total: Some(amount),
         lines: vec![line],
+        same_as: None,
+        part_of: text(expense.parent_expense_id.as_deref()).map(SourceId::new),
     };
     Ok(document.with_content_revision())
 }
@@ -374,6 +376,8 @@ fn transaction_document(
         paid: None,
         declared_total: Some(amount),
         lines: vec![line],
+        same_as: None,
+        part_of: text(read.expense_id.as_deref()).map(SourceId::new),
     };
     Ok(document.with_content_revision())
 }

@@ -8,7 +8,9 @@
 //! - Reporting a failure takes a record out of the list for good: only a person does that (`report.rs`).
 //! - There is no key for reports: a record that is `EXPORTED` when we report it was reported by us before. (D)
 //! - Double entry: the amounts of lines are positive, the side says the sign (`convert.rs`). (D)
-//! - The same purchase has one id as a record and another as an expense, so the surface is chosen once (`surface.rs`).
+//! - The same purchase has one id as a record and another as an expense, so the surface is chosen once (`surface.rs`),
+//!   and each names the other's id (`same_as`, `part_of`).
+//! - A split expense is replaced by parts with ids of their own. (I)
 //! - Refresh tokens rotate (`auth.rs`). (D) Cursors may be offsets and shift (`page.rs`). (D)
 //! - Receipts are addressed by URLs that live 15 minutes; none is ever kept. (D)
 

@@ -42,6 +42,8 @@ pub(super) struct Refusal {
     pub(super) details: Option<Value>,
     /// What a 401 or 403 means.
     pub(super) denied: Option<Denied>,
+    /// Whether the answer was an error of Brex itself, in either shape, and not something in between.
+    pub(super) told: bool,
 }
 
 /// What a 401 or 403 means.
@@ -57,7 +59,7 @@ pub(super) enum Denied {
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
-        Self { failure, status: 0, code: String::new(), details: None, denied: None }
+        Self { failure, status: 0, code: String::new(), details: None, denied: None, told: false }
     }
 }
 
@@ -68,6 +70,12 @@ impl From<Refusal> for Failure {
 }
 
 impl Refusal {
+    /// Whether Brex itself said that the credential lives and may not do this. A proxy that refuses says nothing about
+    /// rights.
+    pub(super) fn is_missing_right(&self) -> bool {
+        self.told && self.denied == Some(Denied::Permission)
+    }
+
     /// The ids that a list in the details names.
     pub(super) fn ids(&self, list: &str) -> Vec<String> {
         let named = self.details.as_ref().and_then(|details| details.get(list)).and_then(Value::as_array);
@@ -105,6 +113,11 @@ impl Said {
         self.error_code.clone().or(code).or_else(|| self.kind.clone()).or(error).unwrap_or_default()
     }
 
+    fn is_told(&self) -> bool {
+        let told = |text: Option<&str>| text.is_some_and(|text| !text.trim().is_empty());
+        told(Some(&self.code())) || told(self.message.as_deref())
+    }
+
     /// Code and message on one line, cut.
     fn words(&self) -> String {
         let code = self.code();
@@ -137,6 +150,10 @@ impl Judge<'_> {
         let what = self.scene(answer, &said.words());
         let failure = match (status, denied) {
             (_, Some(Denied::Credential)) => self.unauthorised(&what),
+            (403, Some(_)) | (404, _) if is_page(&answer.body) => self.rejected(
+                what,
+                "check the `url` of the connection, and whether a proxy between here and Brex answers in its place",
+            ),
             (_, Some(Denied::Permission | Denied::Unclear)) => self.not_allowed(&what),
             (408 | 500.., _) => self.lost(answer, &said.words()),
             (429, _) => self.throttled(answer),
@@ -144,13 +161,9 @@ impl Judge<'_> {
                 what,
                 "correct the `url` of the connection; it is https://api.brex.com in production",
             ),
-            (404, _) if is_page(&answer.body) => self.rejected(
-                what,
-                "check the `url` of the connection, and whether a proxy between here and Brex answers in its place",
-            ),
             _ => self.rejected(what, fix_for(&said)),
         };
-        Refusal { failure, status, code: said.code(), details: said.details, denied }
+        Refusal { failure, status, code: said.code(), told: said.is_told(), details: said.details, denied }
     }
 
     /// Operation, status, words, and the trace id that Brex's support asks for.

@@ -2,7 +2,7 @@
 //! read-only. The first of them is also what keeps a token alive.
 
 use super::auth::{self, IDLE_END_DAYS, IDLE_WARN_DAYS};
-use super::outcome::{Denied, Refusal};
+use super::outcome::Refusal;
 use super::settings::SurfaceChoice;
 use super::surface::Surface;
 use super::wire::{Company, User};
@@ -21,7 +21,7 @@ impl Brex {
         let mut results = Vec::new();
         match self.get::<User>(&calls::me()).await {
             Ok(user) => results.push(self.alive(&user, idle)),
-            Err(refusal) if refusal.denied == Some(Denied::Permission) => results.push(result(
+            Err(refusal) if refusal.is_missing_right() => results.push(result(
                 CREDENTIALS,
                 Verdict::Warn,
                 format!("alive, but it may not read its own user: {}", refusal.failure.message),
@@ -71,7 +71,7 @@ impl Brex {
                 let id = company.id.unwrap_or_default();
                 passed(COMPANY, format!("{} ({id})", name.trim()))
             }
-            Err(refusal) if refusal.denied == Some(Denied::Permission) => result(
+            Err(refusal) if refusal.is_missing_right() => result(
                 COMPANY,
                 Verdict::Warn,
                 refusal.failure.message,
@@ -102,7 +102,7 @@ impl Brex {
 
     fn not_readable(&self, surface: Surface, refusal: &Refusal) -> ProbeResult {
         let failure = &refusal.failure;
-        if surface == Surface::Accounting && refusal.denied == Some(Denied::Permission) {
+        if surface == Surface::Accounting && refusal.is_missing_right() {
             return result(
                 SURFACE,
                 Verdict::Fail,
@@ -132,7 +132,7 @@ impl Brex {
     async fn examine_fields(&self) -> ProbeResult {
         match self.send(&calls::fields()).await {
             Ok(_) => passed(FIELDS, "readable".to_owned()),
-            Err(refusal) if refusal.denied == Some(Denied::Permission) => result(
+            Err(refusal) if refusal.is_missing_right() => result(
                 FIELDS,
                 Verdict::Warn,
                 refusal.failure.message,

@@ -10,7 +10,7 @@ use super::page::{Item, Walk};
 use super::settings::is_id;
 use super::wire::Record;
 use super::{Brex, convert};
-use crate::vendors::{SourcePage, Unreadable};
+use crate::vendors::{SourceHabits, SourcePage, Unreadable};
 use chrono::Days;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use spend::Date;
@@ -31,11 +31,13 @@ impl Brex {
         window: &crate::vendors::SourceWindow,
     ) -> Result<SourcePage, Failure> {
         use crate::vendors::SourceWindow::{Ids, Period, Ready};
-        match window {
+        let page = match window {
             Ready { from, to, limit } => self.ready_records(*from, *to, *limit).await,
             Period { from, to } => self.records_of_period(*from, *to).await,
             Ids(ids) => self.named_records(ids).await,
-        }
+        }?;
+        let habits = SourceHabits { keeps_no_mark: false, sweep_days: self.settings.sweep_days };
+        Ok(SourcePage { habits, ..page })
     }
 
     /// Records that wait, changed within the days, at most `limit` of them.

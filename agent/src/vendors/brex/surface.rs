@@ -4,7 +4,7 @@
 
 use super::Brex;
 use super::calls::{self, Changed, ExpenseFilter};
-use super::outcome::{Denied, Refusal, rejected};
+use super::outcome::{Refusal, rejected};
 use super::settings::{Settings, SurfaceChoice};
 use crate::vendors::NoteError;
 use spend::posting::Failure;
@@ -63,13 +63,14 @@ impl Brex {
         Ok(surface)
     }
 
-    /// Asks both surfaces. Only a refusal of permission leads to the fall-back; a passing fault decides nothing.
+    /// Asks both surfaces. Only a refusal of permission by Brex itself leads to the fall-back; a passing fault and the
+    /// page of a proxy decide nothing.
     async fn find_surface(&self) -> Result<Surface, Failure> {
         let refusal = match self.accounting_granted().await {
             Ok(()) => return Ok(Surface::Accounting),
             Err(refusal) => refusal,
         };
-        let not_granted = refusal.denied == Some(Denied::Permission) || refusal.status == 404;
+        let not_granted = refusal.is_missing_right() || (refusal.told && refusal.status == 404);
         if !not_granted {
             return Err(refusal.failure);
         }

@@ -36,6 +36,8 @@ pub(super) struct Record {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
     pub(super) review_status: Option<String>,
+    /// The expense that it stands for: the id of the same spend on the fall-back surface.
+    pub(super) source_id: Option<String>,
     pub(super) version: Option<u64>,
     pub(super) amount: Option<Major>,
     pub(super) erp_posting_date: Option<String>,
@@ -109,6 +111,8 @@ pub(super) struct Reported {
 pub(super) struct Expense {
     pub(super) id: Option<String>,
     pub(super) updated_at: Option<String>,
+    /// The expense of which this one is a part, after a split.
+    pub(super) parent_expense_id: Option<String>,
     pub(super) memo: Option<String>,
     pub(super) expense_type: Option<String>,
     pub(super) status: Option<String>,

@@ -37,6 +37,8 @@ pub(super) fn document(report: &RawReport, settings: &Settings) -> Result<SpendD
         declared_total: money(&head.total, currency, settings)
             .map_err(|e| format!("the total of the report: {e}"))?,
         lines: lines(&report.expenses, currency, settings)?,
+        same_as: None,
+        part_of: None,
     };
     check_corrections(&document, &report.expenses)?;
     document.revision = document.content_revision();

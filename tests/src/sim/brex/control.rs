@@ -8,6 +8,7 @@
 //! | `prepare`, `review`, `ready` | ids | moves records; those that become ready go into the next event |
 //! | `export` | ids, `reference` | somebody else exports them |
 //! | `edit` | `id`, `line`, `amount`, `account`, `department`, `project`, `memo`, `type`, `merchant`, `user`, `receipts`, `credit_amount` | changes a record; null takes away |
+//! | `split` | `id` | a person splits an expense in two: it becomes `SPLIT` and its parts have ids of their own |
 //! | `record` | `id` | one record with its lines in codes of the ERP, reference and failure |
 //! | `add-spend` | a movement of the world's form | makes its records |
 //! | `announce` | ids, or nothing for all that are ready | an event about them |
@@ -24,13 +25,13 @@
 //! | `forget-fields` | | an account without fields |
 
 use super::access::{Token, all_scopes};
-use super::books::{Books, DEPARTMENT, FieldValue, GL_ACCOUNT, PROJECT, Status};
+use super::books::{Books, DEPARTMENT, FieldValue, GL_ACCOUNT, Line, PROJECT, Status};
 use super::{BrexSim, Origin, wire};
 use crate::world::{MerchantFit, WorldMerchant, WorldSpend};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-const VERBS: &str = "knobs, reset, prepare, review, ready, export, edit, record, add-spend, announce, event, \
+const VERBS: &str = "knobs, reset, prepare, review, ready, export, edit, split, record, add-spend, announce, event, \
     deliveries, write-deliveries, rotate-secret, drop-old-secret, token, revoke-token, expire-token, authorize, \
     disable-value, add-value, add-vendor, forget-fields";
 
@@ -49,6 +50,7 @@ impl BrexSim {
             "ready" => self.move_records(body, Status::Ready, now),
             "export" => self.move_records(body, Status::Exported, now),
             "edit" => self.edit(body, now),
+            "split" => self.split(body, now),
             "record" => self.show_record(body),
             "add-spend" => self.add_spend(body, now),
             "announce" => {
@@ -216,6 +218,27 @@ impl BrexSim {
             record.lines.iter_mut().filter(|line| !line.spend).for_each(|line| line.amount = amount);
         }
         Ok(())
+    }
+
+    /// `{id}`: the first line is divided in two.
+    fn split(&mut self, body: &Value, now: DateTime<Utc>) -> Result<Value, String> {
+        let id = word(body, "id")?;
+        let record = self.books.records.iter_mut().find(|record| record.id == id);
+        let record = record.ok_or_else(|| format!("no record {id}"))?;
+        if !record.parts.is_empty() || record.source_id.is_none() {
+            return Err(format!("the expense of record {id} cannot be split"));
+        }
+        let at = record.lines.iter().position(|line| line.spend).ok_or("the record has no spend")?;
+        let whole = record.lines[at].clone();
+        let (amount, original) = (whole.amount / 2, whole.original / 2);
+        let second = Line { id: wire::id(&mut self.rng, "accrli"), amount, original, ..whole.clone() };
+        record.lines[at].amount = whole.amount - amount;
+        record.lines[at].original = whole.original - original;
+        record.lines.insert(at + 1, second);
+        let spent = record.lines.iter().filter(|line| line.spend);
+        record.parts = spent.map(|_| wire::id(&mut self.rng, "expense")).collect();
+        record.touch(now);
+        Ok(json!({"parts": record.parts}))
     }
 
     /// A movement of the world's form; what is ready goes into the next event.

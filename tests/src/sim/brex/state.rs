@@ -98,6 +98,7 @@ impl BrexSim {
         shown["counterpart"] = Books::counterpart(&record.kind).into();
         shown["expense"] = json!(record.source_id);
         shown["parts"] = json!(record.parts);
+        shown["card"] = json!(record.card);
         Ok(shown)
     }
 }

@@ -122,6 +122,23 @@ async fn wholes_of_splits_and_what_somebody_else_exported_are_not_offered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_parts_of_a_split_name_their_whole_and_movements_their_expense() {
+    let mut expenses = ["part", "plain"].map(expense);
+    expenses[0]["parent_expense_id"] = "whole".into();
+    expenses[1]["parent_expense_id"] = Value::Null;
+    let mut refund = transaction("pste_2", "REFUND", -2_000, "2026-07-12");
+    refund["expense_id"] = "plain".into();
+    let (client, _) = on_the_bench(expenses.to_vec(), &[refund]);
+    let read = client.read(&ready()).await.unwrap();
+    let named: Vec<_> = read.documents.iter().map(|d| d.part_of.as_ref().map(SourceId::as_str)).collect();
+    assert_eq!(named, [Some("whole"), None, Some("plain")]);
+    let plain = expense("part");
+    let (client, _) = on_the_bench(vec![plain], &[]);
+    let unsplit = client.read(&ready()).await.unwrap();
+    assert_eq!(unsplit.documents[0].revision, read.documents[0].revision, "no change of what is booked");
+}
+
+#[tokio::test(start_paused = true)]
 async fn refunds_are_read_from_the_card_and_purchases_only_once() {
     let transactions = [
         transaction("pste_1", "PURCHASE", 17_175, "2026-07-11"),
@@ -202,4 +219,53 @@ async fn without_the_right_to_users_and_fields_expenses_are_read_without_owner_a
     assert_eq!(read.documents[0].lines[0].category.as_deref(), Some("GENERAL_MERCHANDISE"));
     client.read(&ready()).await.unwrap();
     assert_eq!((script.of("brex.users").len(), script.of("brex.fields").len()), (1, 1), "asked once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expense_is_not_read_without_owner_or_code_because_a_look_up_failed() {
+    let proxy = status(403, "<html>blocked</html>");
+    let dead = status(403, r#"{"message": "Expired token"}"#);
+    for reply in [status(500, ""), lost(FailureClass::Unavailable), status(429, ""), proxy, dead] {
+        for operation in ["brex.users", "brex.fields", "brex.field-values"] {
+            let (client, script) = on_the_bench(vec![expense("expense_01")], &[]);
+            let well = client.read(&ready()).await.unwrap();
+            let client = again(on_expenses(), &script);
+            let answers = script.answers.lock().unwrap().remove(operation).unwrap();
+            script.then(operation, [reply.clone()]);
+            script.then(operation, answers);
+            let failed = client.read(&ready()).await;
+            assert!(failed.is_err(), "{operation} {reply:?}: {failed:?}");
+            assert_eq!(client.read(&ready()).await.unwrap(), well, "{operation} {reply:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_was_added_since_has_its_code_and_one_that_brex_does_not_list_costs_no_more_reads() {
+    let (client, script) = on_the_bench(vec![expense("expense_01")], &[]);
+    client.read(&ready()).await.unwrap();
+    let mut added = ["expense_02", "expense_03"].map(expense);
+    for (expense, option) in added.iter_mut().zip(["efo_7600", "efo_lost"]) {
+        expense["custom_fields"][0]["value"]["value"]["data"] =
+            json!({"option_id": option, "option_label": "7600 Added"});
+    }
+    let value = |id: &str, code: &str| json!({"brex_id": id, "remote_id": code, "value": code});
+    let list = |values: &[Value]| {
+        script.forget("brex.field-values");
+        script.then("brex.field-values", [page(values)]);
+    };
+    script.forget("brex.expenses");
+    script.then("brex.expenses", [page(&added)]);
+    list(&[value("efo_7500", "7500"), value("efo_7600", "7600")]);
+    for _ in 0..3 {
+        let read = client.read(&ready()).await.unwrap();
+        let codes: Vec<_> = read.documents.iter().map(|d| d.lines[0].category_code.as_deref()).collect();
+        assert_eq!(codes, [Some("7600"), None]);
+    }
+    assert_eq!(script.of("brex.fields").len(), 2, "once more for both");
+    list(&[value("efo_7600", "7600"), value("efo_lost", "7700")]);
+    client.clock.advance(chrono::TimeDelta::hours(1));
+    let read = client.read(&ready()).await.unwrap();
+    assert_eq!(read.documents[1].lines[0].category_code.as_deref(), Some("7700"));
+    assert_eq!(script.of("brex.fields").len(), 3);
 }

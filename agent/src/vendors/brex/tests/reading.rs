@@ -37,6 +37,16 @@ async fn a_list_is_always_bounded_and_never_asks_for_more_than_a_hundred() {
     assert!(sent.iter().all(|sent| sent.headers["authorization"] == "Bearer [secret]"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn records_keep_their_mark_and_want_the_wide_look() {
+    for days in [400, 0] {
+        let settings = Settings { sweep_days: days, ..accounting() };
+        let (client, _) = client(settings, [("brex.records", vec![page(&[])])]);
+        let habits = client.read(&ready(10)).await.unwrap().habits;
+        assert_eq!((habits.keeps_no_mark, habits.sweep_days), (false, days));
+    }
+}
+
 /// Sheet item: Brex 5
 #[tokio::test(start_paused = true)]
 async fn pages_end_however_the_end_is_said_and_items_count_once() {

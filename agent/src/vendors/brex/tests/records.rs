@@ -5,6 +5,7 @@ use super::super::settings::RecordRole;
 use super::super::wire::Record;
 use super::*;
 use spend::document::{RecordKind, SpendDocument, Tag};
+use spend::ids::SourceId;
 use spend::money::{Currency, Money};
 
 fn settings() -> Settings {
@@ -57,6 +58,10 @@ fn a_card_post_becomes_a_card_transaction_with_its_coding() {
     );
     assert_eq!((document.approved, document.submitted), (Some(day("2026-07-11")), None));
     assert_eq!(document.status, "READY_FOR_EXPORT, version 3");
+    assert_eq!(
+        (document.same_as.as_ref().map(SourceId::as_str), &document.part_of),
+        (Some("expense_01"), &None)
+    );
     assert_eq!(document.declared_total, Some(Money::new(17_175, Currency::USD)));
     let [line] = document.lines.as_slice() else { panic!("one line: {document:?}") };
     assert_eq!((line.id.as_str(), line.amount.minor, line.reimbursable), ("accrli_01", 17_175, false));

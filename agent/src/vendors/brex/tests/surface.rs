@@ -59,6 +59,24 @@ async fn a_passing_fault_and_a_dead_credential_decide_nothing() {
     }
 }
 
+/// Sheet item: Brex 1
+#[tokio::test(start_paused = true)]
+async fn the_page_of_a_proxy_chooses_no_surface() {
+    let page_of_a_proxy = "<html><body>Not here</body></html>";
+    for reply in
+        [status(403, page_of_a_proxy), status(404, page_of_a_proxy), status(403, ""), status(404, "no route")]
+    {
+        let answers = [("brex.records", vec![reply.clone()]), ("brex.expenses", vec![page(&[])])];
+        let (client, script) = client(no_transactions(), answers);
+        let failure = client.read(&ready()).await.unwrap_err();
+        assert!(matches!(failure.class, FailureClass::Rejected { .. }), "{reply:?}: {failure}");
+        assert!(!script.notes.lock().unwrap().contains_key("surface"), "{reply:?}");
+        script.forget("brex.records");
+        script.then("brex.records", [page(&[])]);
+        assert!(!client.read(&ready()).await.unwrap().habits.keeps_no_mark, "{reply:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn with_neither_right_both_refusals_are_told() {
     let no = || vec![status(403, FORBIDDEN)];
