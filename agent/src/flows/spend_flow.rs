@@ -214,8 +214,10 @@ impl SpendFlow {
                 }
             };
             let (more, habits) = (page.more, page.habits);
+            let read = page.documents.len() + page.unreadable.len();
             let fresh = self.take_in(page, &mut intake, session)?;
             let progressed = !fresh.is_empty();
+            let come_back = u32::try_from(read.saturating_sub(fresh.len())).unwrap_or(u32::MAX);
             self.work_on(fresh, session).await?;
             self.show(session);
             if !more {
@@ -223,10 +225,14 @@ impl SpendFlow {
                 self.swept(wide, habits).await?;
                 break;
             }
-            // Held records stay unmarked at the source and come back; a page full of them must not hide the rest.
-            if !progressed {
-                limit = limit.saturating_mul(2);
-            }
+            // Held records stay unmarked at the source and come back with each page. Beside them there must be room for
+            // a page of others, or the batches shrink and each costs its commits; and a page full of them must not
+            // hide the rest.
+            limit = if progressed {
+                limit.max(self.settings.page_size.saturating_add(come_back))
+            } else {
+                limit.saturating_mul(2)
+            };
             if limit > 100_000 {
                 session.report.errors.push("the source answers with the same records for ever".to_owned());
                 break;

@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 /// After so many touched pages the map is made anew. A page that was touched once counts as resident memory from then
 /// on (with its neighbours, up to 64 KiB), so a large log would grow the process without ever needing the memory.
-const TRIM_AFTER: u64 = 128;
+const TRIM_AFTER: u64 = 32;
 
 /// Greatest map: 1 TiB of address space.
 const MAP_LIMIT: u64 = 1 << 40;

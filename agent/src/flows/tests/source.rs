@@ -34,6 +34,8 @@ pub(super) struct FakeSource {
     pub(super) habits: Mutex<SourceHabits>,
     /// First days of windows of waiting records.
     pub(super) asked_from: Mutex<Vec<spend::Date>>,
+    /// How many records each reading asked for.
+    pub(super) limits: Mutex<Vec<usize>>,
     /// What it was told of where records are in the ERP.
     pub(super) receipts: Mutex<BTreeMap<SourceId, ErpReceipt>>,
     /// What it was told of records that are not exported; `None` = it cannot be told.
@@ -49,6 +51,7 @@ impl FakeSource {
             shifted: Mutex::default(),
             habits: Mutex::default(),
             asked_from: Mutex::default(),
+            limits: Mutex::default(),
             receipts: Mutex::default(),
             failures: Mutex::default(),
         }
@@ -120,6 +123,7 @@ impl FakeSource {
             SourceWindow::Ready { limit, .. } => usize::try_from(*limit).unwrap(),
             SourceWindow::Period { .. } | SourceWindow::Ids(_) => usize::MAX,
         };
+        self.limits.lock().unwrap().push(limit);
         let more = found.len() > limit;
         let mut page = SourcePage { more, habits, ..SourcePage::default() };
         for record in found.into_iter().take(limit) {
