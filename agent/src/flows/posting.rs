@@ -290,7 +290,8 @@ impl SpendFlow {
         }
         self.still_current()?;
         let tickets = self.store.claim(&claimed, commit).await?;
-        let by_key: BTreeMap<PostingKey, Posting> = claimed.into_iter().map(|p| (p.key.clone(), p)).collect();
+        let mut by_key: BTreeMap<PostingKey, Posting> =
+            claimed.into_iter().map(|p| (p.key.clone(), p)).collect();
         let run = session.run.clone();
         let gone = AtomicBool::new(false);
         let answers = stream::iter(tickets)
@@ -302,12 +303,12 @@ impl SpendFlow {
         let mut answers = pin!(answers);
         let mut answered = Answered::default();
         while let Some((key, event)) = answers.next().await {
-            let Some(posting) = by_key.get(&key) else { continue };
+            let Some(posting) = by_key.remove(&key) else { continue };
             if let Event::PostAnswered(Err(failure)) = &event {
                 session.erp_failed("writing a posting", failure);
             }
-            let (next, entry) = self.step(session, posting, event)?;
-            session.count(posting, &next);
+            let (next, entry) = self.step(session, &posting, event)?;
+            session.count(&posting, &next);
             answered.add(next, entry);
             if answered.since.elapsed() > FLUSH_AFTER {
                 self.flush(&mut answered).await?;

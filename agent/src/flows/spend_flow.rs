@@ -232,6 +232,7 @@ impl SpendFlow {
                 (page.more, page.habits, page.documents.len() + page.unreadable.len());
             let fresh = self.take_in(page, &mut intake, session)?;
             let progressed = !fresh.is_empty();
+            let come_back = u32::try_from(shown.saturating_sub(fresh.len())).unwrap_or(u32::MAX);
             self.work_on(fresh, session).await?;
             self.show(session);
             if !more {
@@ -240,9 +241,12 @@ impl SpendFlow {
                 self.swept(wide, habits).await?;
                 break;
             }
-            // What is known stays unmarked at some sources and comes back; a page full of it must not hide the rest.
+            // What is known stays unmarked at some sources and comes back with each page. Beside it there must be room for a
+            // page of others, or the batches shrink and each costs its commits; and a page full of it must not hide the
+            // rest.
             if progressed {
                 known = None;
+                limit = limit.max(self.settings.page_size.saturating_add(come_back));
             } else if known.replace(shown).is_some_and(|before| shown <= before) {
                 session.report.errors.push("the source answers with the same records for ever".to_owned());
                 // Nothing that time mends; and a wide look that finds no end is not begun again at every run.

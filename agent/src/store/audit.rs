@@ -4,7 +4,7 @@
 use super::access::{Look, Writer};
 use super::apply::Heads;
 use super::batch::Op;
-use super::codec::{decode, encode};
+use super::codec::{decode, encode_with_words};
 use super::engine::{Engine, Fault};
 use super::error::StoreError;
 use super::tables::Table;
@@ -117,7 +117,7 @@ impl<D> AuditDraft<D> {
     where
         D: Serialize,
     {
-        let body = encode(Table::Audit.name(), &self)?;
+        let body = encode_with_words(Table::Audit.name(), &self)?;
         Ok(Op::Audit { posting: self.posting.map(|key| key.as_str().to_owned()), body })
     }
 }

@@ -13,6 +13,7 @@ mod audit;
 mod batch;
 mod claims;
 mod codec;
+mod dictionary;
 mod engine;
 mod error;
 pub mod key;

@@ -18,13 +18,13 @@ use tokio::sync::oneshot;
 /// Longest time a note waits for company.
 const NOTE_DELAY: Duration = Duration::from_secs(2);
 /// Bytes of notes that are written without waiting longer.
-const NOTES_ENOUGH: usize = 2 << 20;
+const NOTES_ENOUGH: usize = 1 << 20;
 /// Most bytes of notes that wait; then the next one waits for room.
-const NOTES_MAX: usize = 3 << 20;
+const NOTES_MAX: usize = 3 << 19;
 /// Most batches in one transaction.
 const GROUP_MAX: usize = 512;
 /// Most bytes in one transaction, unless its first item alone is larger: a batch is never divided.
-const GROUP_BYTES: usize = 3 << 20;
+const GROUP_BYTES: usize = 2 << 20;
 
 /// Where the answer goes.
 pub(crate) enum Reply {

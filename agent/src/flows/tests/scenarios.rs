@@ -471,6 +471,24 @@ async fn pages_are_read_to_the_end_even_when_held_records_fill_them() {
 }
 
 #[tokio::test]
+async fn held_records_that_come_back_leave_room_for_a_whole_page_of_others() {
+    let mut world = World::new();
+    world.settings.page_size = 4;
+    for n in 0..3 {
+        world.report(&format!("A{n}"), 100);
+        world.source.edit(&format!("A{n}"), |document| document.lines[0].category = None);
+    }
+    for n in 0..12 {
+        world.report(&format!("B{n:02}"), 100);
+    }
+    let report = world.run().await;
+    assert_eq!((report.posted, report.held), (12, 3));
+    // Three of the first page are held: one more of each later page is asked for per held record.
+    assert_eq!(*world.source.limits.lock().unwrap(), [4, 4, 7, 7, 7]);
+    assert_sound(&world, &["category-missing"]);
+}
+
+#[tokio::test]
 async fn the_high_water_mark_stands_still_until_a_reading_was_complete() {
     let mut world = World::new();
     world.settings.page_size = 2;

@@ -40,6 +40,8 @@ pub(super) struct FakeSource {
     pub(super) asked_from: Mutex<Vec<spend::Date>>,
     /// Records that were asked for by id, call by call.
     pub(super) asked_for: Mutex<Vec<Vec<SourceId>>>,
+    /// How many records each reading asked for.
+    pub(super) limits: Mutex<Vec<usize>>,
     /// What it was told of where records are in the ERP.
     pub(super) receipts: Mutex<BTreeMap<SourceId, ErpReceipt>>,
     /// What it was told of records that are not exported; `None` = it cannot be told.
@@ -57,6 +59,7 @@ impl FakeSource {
             stingy: Mutex::new(1),
             asked_from: Mutex::default(),
             asked_for: Mutex::default(),
+            limits: Mutex::default(),
             receipts: Mutex::default(),
             failures: Mutex::default(),
         }
@@ -138,6 +141,7 @@ impl FakeSource {
             }
             SourceWindow::Period { .. } | SourceWindow::Ids(_) => usize::MAX,
         };
+        self.limits.lock().unwrap().push(limit);
         let more = found.len() > limit;
         let mut page = SourcePage { more, habits, ..SourcePage::default() };
         for record in found.into_iter().take(limit) {
