@@ -2,9 +2,10 @@
 //! Vendors count per credential, so every connection that uses it shares one [`Pace`].
 //!
 //! What a newcomer gets wrong: a token bucket that starts full admits nearly twice the budget over one window, and
-//! the vendor counts *arrivals*, which come later than our sends by a time that varies. Hence a log of send times,
-//! and each window is kept a little longer than the vendor's, so that no jitter smaller than the surplus can crowd
-//! two of our windows into one of theirs.
+//! the vendor counts *arrivals*, which come later than our sends by a time that varies. An arrival lies before its
+//! answer: so a call leaves a window only when the window has passed since it *ended*, and no delay on the way can crowd
+//! two of our windows into one of theirs. What ended without an answer may arrive later still, as may what an earlier
+//! process sent: for that each window is kept a little longer than the vendor's.
 
 use super::send_log::{Kept, SendLog};
 use crate::clock::Clock;
@@ -13,15 +14,15 @@ use crate::service::private_files;
 use chrono::TimeDelta;
 use rustls::crypto::ring;
 use spend::Timestamp;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// Surplus of the window that binds in steady state, in thousandths: what is left is a use of 97 %.
-const BINDING_SURPLUS: u32 = 30;
+/// Surplus of the window that binds in steady state, in thousandths: it costs as much throughput.
+const BINDING_SURPLUS: u32 = 10;
 /// Surplus of a window that only bounds bursts: it costs no throughput, so it can absorb slow connects as well.
 const BURST_SURPLUS: u32 = 300;
 
@@ -37,7 +38,8 @@ struct Window {
 pub struct Pace {
     windows: Vec<Window>,
     slots: Arc<Semaphore>,
-    begun: tokio::sync::Mutex<VecDeque<Instant>>,
+    /// In the order in which they began.
+    calls: tokio::sync::Mutex<Vec<Arc<Paced>>>,
     closed: Mutex<Option<Instant>>,
     clock: Clock,
     /// What the next process has to know.
@@ -48,6 +50,30 @@ pub struct Pace {
 #[derive(Debug)]
 pub struct PaceGuard {
     _slot: Option<OwnedSemaphorePermit>,
+    call: Arc<Paced>,
+}
+
+impl Drop for PaceGuard {
+    fn drop(&mut self) {
+        let _ = self.call.ended.set(Instant::now());
+    }
+}
+
+/// A call that has begun.
+#[derive(Debug, Default)]
+struct Paced {
+    ended: OnceLock<Instant>,
+}
+
+impl Paced {
+    fn ended(at: Instant) -> Arc<Self> {
+        Arc::new(Self { ended: OnceLock::from(at) })
+    }
+
+    /// The latest moment at which it can have arrived, as far as is known at `now`.
+    fn arrived_by(&self, now: Instant) -> Instant {
+        self.ended.get().copied().unwrap_or(now)
+    }
 }
 
 impl Pace {
@@ -88,7 +114,7 @@ impl Pace {
         Arc::new(Self {
             windows,
             slots: Arc::new(Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS))),
-            begun: tokio::sync::Mutex::new(kept.begun.into_iter().map(ago).collect()),
+            calls: tokio::sync::Mutex::new(kept.begun.into_iter().map(ago).map(Paced::ended).collect()),
             closed: Mutex::new(opens),
             clock,
             log,
@@ -111,27 +137,27 @@ impl Pace {
     /// Until when it is closed.
     pub async fn turn_unless_closed(&self, longest: TimeDelta) -> Result<PaceGuard, Timestamp> {
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok();
-        let mut begun = self.begun.lock().await;
+        let mut calls = self.calls.lock().await;
         loop {
             if let Some((until, _)) = self.closed_for().filter(|(_, left)| left > &longest) {
                 return Err(until);
             }
             let now = Instant::now();
-            match self.earliest(&begun).filter(|earliest| *earliest > now) {
+            match self.earliest(&calls, now).filter(|earliest| *earliest > now) {
                 Some(earliest) => tokio::time::sleep_until(earliest).await,
                 None => break,
             }
         }
-        if let Some(longest) = self.windows.iter().map(|window| window.calls).max() {
-            while begun.len() >= longest {
-                begun.pop_front();
-            }
-            begun.push_back(Instant::now());
+        let call = Arc::<Paced>::default();
+        if let Some(longest) = self.windows.iter().map(|window| window.span).max() {
+            let now = Instant::now();
+            calls.retain(|call| call.arrived_by(now) + longest > now);
+            calls.push(Arc::clone(&call));
             if let Some(log) = &self.log {
                 log.begin(self.clock.now());
             }
         }
-        Ok(PaceGuard { _slot: slot })
+        Ok(PaceGuard { _slot: slot, call })
     }
 
     /// Lets nobody with this credential begin a call before `until`. An earlier moment never opens it again.
@@ -162,10 +188,12 @@ impl Pace {
     }
 
     /// The first moment at which every window has room.
-    fn earliest(&self, begun: &VecDeque<Instant>) -> Option<Instant> {
+    fn earliest(&self, calls: &[Arc<Paced>], now: Instant) -> Option<Instant> {
+        let mut arrived: Vec<Instant> = calls.iter().map(|call| call.arrived_by(now)).collect();
+        arrived.sort_unstable();
         let windows = self.windows.iter().filter_map(|window| {
-            let oldest = begun.len().checked_sub(window.calls)?;
-            Some(*begun.get(oldest)? + window.span)
+            let oldest = arrived.len().checked_sub(window.calls)?;
+            Some(*arrived.get(oldest)? + window.span)
         });
         windows.chain(self.opens()).max()
     }

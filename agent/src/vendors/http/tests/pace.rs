@@ -86,6 +86,21 @@ proptest! {
     }
 }
 
+/// A request that is held up on its way may arrive at any moment before its answer.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_long_on_its_way_counts_until_a_window_after_its_end() {
+    let pace = pace(&[(2, 10 * SECOND)], 8);
+    let start = Instant::now();
+    let slow = pace.turn().await;
+    drop(pace.turn().await);
+    tokio::time::sleep(9 * SECOND).await;
+    drop(slow);
+    drop(pace.turn().await);
+    assert!((10 * SECOND..11 * SECOND).contains(&start.elapsed()), "{:?}", start.elapsed());
+    drop(pace.turn().await);
+    assert!((19 * SECOND..20 * SECOND).contains(&start.elapsed()), "{:?}", start.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn turns_are_given_in_the_order_of_asking() {
     let pace = pace(&[(2, 10 * SECOND)], 1);
