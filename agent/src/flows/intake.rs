@@ -211,18 +211,9 @@ impl SpendFlow {
         known: &[Posting],
         session: &Session,
     ) -> Result<Vec<(Posting, &'static str)>, RunError> {
-        let begun = known.iter().filter(|posting| match &posting.state {
-            PostingState::Held(hold) => {
-                hold.in_doubt && hold.findings.iter().all(|f| f.code == FindingCode::NoLongerReady)
-            }
-            PostingState::Planned
-            | PostingState::Claimed { .. }
-            | PostingState::InDoubt { .. }
-            | PostingState::Waiting { .. }
-            | PostingState::Posted { .. }
-            | PostingState::Acknowledged { .. }
-            | PostingState::Superseded { .. }
-            | PostingState::Handled { .. } => false,
+        let withdrawn = |finding: &Finding| finding.code == FindingCode::NoLongerReady;
+        let begun = known.iter().filter(|posting| {
+            matches!(&posting.state, PostingState::Held(hold) if hold.in_doubt && hold.findings.iter().all(withdrawn))
         });
         begun.map(|posting| Ok((self.step(session, posting, Event::Replay)?.0, "replay"))).collect()
     }

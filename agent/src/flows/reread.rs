@@ -52,7 +52,7 @@ enum Reading {
     Changed(Box<SpendDocument>),
     /// It must not be written.
     Withheld(Box<Withholding>),
-    /// It could not be read, for now.
+    /// It could not be read.
     Failed(Failure),
 }
 
