@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod finding;
+pub mod link;
 pub mod parse;
 pub mod schedule;
 pub mod schema;
