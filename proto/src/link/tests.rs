@@ -1,3 +1,5 @@
+//! What is said between agent and control plane: frozen samples, limits, and what an assertion covers.
+
 use super::assertion::{Asserted, Assertion, Claims};
 use super::command::{Outcome, Verb};
 use super::enrollment::{EnrollAnswer, EnrollRequest, KeysRequest, PublicKeys};

@@ -227,12 +227,15 @@ impl Stage {
         for route in self.routes() {
             rows.push(self.prove_one(route, seen).await?);
         }
-        self.table(&["source", "posting log", "ERP", "held", "pending", "handled", "", "verdict"], &rows);
+        self.table(
+            &["source", "posting log", "ERP", "held", "elsewhere", "pending", "handled", "", "verdict"],
+            &rows,
+        );
         for route in self.routes() {
             for (currency, minor) in self.exported_by_others(route).await? {
                 let amount = decimal(minor, &currency);
                 self.voice.say(&format!(
-                    "pending in {}: {amount} {currency} that somebody exported by hand before; no run has read it",
+                    "elsewhere in {}: {amount} {currency} that somebody exported by hand before",
                     route.flow()
                 ));
             }
@@ -263,12 +266,13 @@ impl Stage {
         let mine = [&judged.source_total, &judged.erp_total, &judged.held_total].map(independent);
         let others = self.exported_by_others(route).await?;
         let other = independent(&others);
-        if mine != [sum("source") - other, sum("erp"), sum("held")] || sum("pending") != other {
+        let proved = [sum("source") - other, sum("erp"), sum("held")];
+        if mine != proved || (sum("exported_elsewhere"), sum("pending")) != (other, 0) {
             let flow = route.flow();
             seen.faults.push(format!("the proof's sums of {flow} are not those of the simulators"));
         }
-        let row =
-            ["source", "log", "erp", "held", "pending", "handled"].map(|name| decimal(sum(name), currency));
+        let row = ["source", "log", "erp", "held", "exported_elsewhere", "pending", "handled"]
+            .map(|name| decimal(sum(name), currency));
         let verdict = if agrees { "agree" } else { "DIFFER" };
         let row = row.into_iter().chain([currency.to_owned(), verdict.to_owned()]);
         Ok(self.cell(route).into_iter().chain(row).collect())
