@@ -108,7 +108,7 @@ impl SpendFlow {
             work.settled.clear();
             work.look_up.truncate(self.settings.batch_size);
             work.acknowledge.truncate(self.settings.batch_size);
-            self.batch(work, Vec::new(), session).await?;
+            self.batch(work, Batch::new(), session).await?;
             self.show(session);
         }
         Ok(())
@@ -123,8 +123,11 @@ impl SpendFlow {
         while !fresh.is_empty() {
             let rest = fresh.split_off(fresh.len().min(self.settings.batch_size));
             let chunk = std::mem::replace(&mut fresh, rest);
-            let mut entries: Vec<_> =
-                chunk.iter().map(|(posting, event)| self.audit(session, posting, event)).collect();
+            // Encoded one by one: a hundred plans as trees of values would take ten times the room.
+            let mut entries = Batch::new();
+            for (posting, event) in &chunk {
+                entries.audit(self.audit(session, posting, event));
+            }
             self.store_revived(&chunk, &mut entries).await?;
             let work = self.sort(chunk, session);
             self.batch(work, entries, session).await?;
@@ -138,15 +141,12 @@ impl SpendFlow {
     async fn store_revived(
         &self,
         chunk: &[(Posting, &'static str)],
-        entries: &mut Vec<AuditDraft>,
+        entries: &mut Batch,
     ) -> Result<(), RunError> {
         if chunk.iter().all(|(_, event)| *event != "replanned") {
             return Ok(());
         }
-        let mut batch = Batch::new();
-        for entry in entries.drain(..) {
-            batch.audit(entry);
-        }
+        let mut batch = std::mem::take(entries);
         for (posting, _) in chunk {
             batch.put_posting(posting);
         }
@@ -179,17 +179,10 @@ impl SpendFlow {
         work
     }
 
-    /// One batch through the protocol. `entries` are audit entries of postings that are not stored yet.
-    async fn batch(
-        &self,
-        work: Work,
-        entries: Vec<AuditDraft>,
-        session: &mut Session,
-    ) -> Result<(), RunError> {
+    /// One batch through the protocol. `entries` holds audit entries of postings that are not stored yet.
+    async fn batch(&self, work: Work, entries: Batch, session: &mut Session) -> Result<(), RunError> {
         let mut commit = std::mem::take(&mut session.late);
-        for entry in entries {
-            commit.audit(entry);
-        }
+        commit.append(entries);
         for posting in work.settled {
             commit.put_posting(posting);
         }
