@@ -8,6 +8,7 @@ use crate::runtime::commands::{self, Obeyed, Taken};
 use crate::runtime::scheduler::{Jitter, SchedulerHandle};
 use crate::runtime::status;
 use crate::runtime::supervisor::Policy;
+use crate::service::memory;
 use crate::service::notify::Notifier;
 use crate::service::paths::ProcessSurroundings;
 use crate::service::shutdown::StopRequests;
@@ -52,6 +53,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// # Errors
 /// Configuration, keys or store that cannot be used.
 pub fn run(global: &Global, args: &RunArgs) -> Result<Exit> {
+    memory::keep_little();
     let context = Context::new(global)?;
     let config = context.config()?;
     for flow in &args.flow {

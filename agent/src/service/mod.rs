@@ -2,6 +2,7 @@
 //! everywhere else. It imports nothing from the other floors.
 
 pub mod boot;
+pub mod memory;
 pub mod notify;
 pub mod paths;
 pub mod private_files;

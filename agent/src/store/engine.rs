@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 /// After so many touched pages the map is made anew. A page that was touched once counts as resident memory from then
 /// on (with its neighbours, up to 64 KiB), so a large log would grow the process without ever needing the memory.
-const TRIM_AFTER: u64 = 32;
+const TRIM_AFTER: u64 = 12;
 
 /// How often it is looked for readers that died: a transaction that nobody will end keeps every page that was freed
 /// since from being used again, and the file would grow with each commit.

@@ -28,7 +28,7 @@ pub(super) fn tls(extra: &[CertificateDer<'static>]) -> Result<ClientConfig, Gat
         .dangerous()
         .with_custom_certificate_verifier(trust as Arc<dyn ServerCertVerifier>)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
