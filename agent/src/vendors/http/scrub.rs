@@ -40,12 +40,12 @@ impl Scrub {
     /// The text without them.
     pub(super) fn clean<'a>(&self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
         let text = text.into();
-        let found = |secret: &Zeroizing<String>| memmem::find(text.as_bytes(), secret.as_bytes()).is_some();
-        if !self.telling.iter().any(found) {
+        let holds = |text: &str, secret: &str| memmem::find(text.as_bytes(), secret.as_bytes()).is_some();
+        if !self.telling.iter().any(|secret| holds(&text, secret)) {
             return text;
         }
         self.spellings.iter().fold(text, |text, secret| {
-            if text.contains(secret.as_str()) {
+            if holds(&text, secret) {
                 Cow::Owned(text.replace(secret.as_str(), "[secret]"))
             } else {
                 text
