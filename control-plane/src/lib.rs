@@ -1,6 +1,12 @@
 //! The hosted side of Purser. In this release it answers health checks and nothing else: no tenant, no agent link.
 //! Agents do not need it; they run stand-alone from their own `purser.toml`.
 
+pub mod drain;
+pub mod metrics;
+pub mod request;
+pub mod server;
+pub mod settings;
+
 use actix_web::{App, HttpResponse, HttpServer, get};
 use serde::Serialize;
 use std::net::SocketAddr;
