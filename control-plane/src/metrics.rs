@@ -94,12 +94,14 @@ impl Metrics {
         let seconds = || Histogram::new(exponential_buckets(0.001, 4.0, 8));
         let sizes = || Histogram::new(exponential_buckets(1.0, 4.0, 7));
         let requests = register(r, "requests", "Requests by method, route and status", Family::default());
-        let request_seconds = register(r, "request_seconds", "Time of a request, without parked ones", seconds());
+        let request_seconds =
+            register(r, "request_seconds", "Time of a request, without parked ones", seconds());
         let panics = register(r, "panics", "Handlers that panicked", Counter::default());
         let connections = register(r, "connections", "Open connections", Gauge::default());
         let connections_refused =
             register(r, "connections_refused", "Connections that were not let in", Outcomes::default());
-        let parked = register(r, "parked_syncs", "Syncs that wait for something to deliver", Gauge::default());
+        let parked =
+            register(r, "parked_syncs", "Syncs that wait for something to deliver", Gauge::default());
         let syncs = register(r, "syncs", "Syncs by how they ended", Outcomes::default());
         let hooks = register(r, "hooks", "Webhooks by how they ended", Outcomes::default());
         let enrollments = register(r, "enrollments", "Enrollments by how they ended", Outcomes::default());
@@ -108,8 +110,12 @@ impl Metrics {
             register(r, "writer_queue", "Operations that wait for the writer of the store", Gauge::default());
         let writer_batch = register(r, "writer_batch", "Operations in one transaction", sizes());
         let alerts = register(r, "alerts", "Alerts opened, repeated and resolved", Outcomes::default());
-        let alert_deliveries =
-            register(r, "alert_deliveries", "Messages about alerts by how sending ended", Outcomes::default());
+        let alert_deliveries = register(
+            r,
+            "alert_deliveries",
+            "Messages about alerts by how sending ended",
+            Outcomes::default(),
+        );
         let alerts_evaluated =
             register(r, "alerts_evaluated_seconds", "When the alert rules were asked last", Gauge::default());
         let retired = register(r, "retired_rows", "Rows that retention has removed", Counter::default());
@@ -143,8 +149,9 @@ impl Metrics {
     /// The text that Prometheus reads.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        // Writing to a text cannot fail.
-        drop(prometheus_client::encoding::text::encode(&mut text, &self.registry));
+        if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
+            tracing::error!("the figures cannot be written as text");
+        }
         text
     }
 }

@@ -67,7 +67,11 @@ pub(super) struct BodyLimit {
 ///
 /// # Errors
 /// The refusal, when the request says itself that it is too large.
-pub(super) fn limited(request: &mut ServiceRequest, limit: BodyLimit, room: &Arc<Room>) -> Result<(), Problem> {
+pub(super) fn limited(
+    request: &mut ServiceRequest,
+    limit: BodyLimit,
+    room: &Arc<Room>,
+) -> Result<(), Problem> {
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     if let Some(length) = declared.and_then(|length| length.parse::<u64>().ok())
         && length > limit.bytes as u64
@@ -98,7 +102,8 @@ impl Stream for LimitedBody {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        let io = |kind, why: &'static str| Poll::Ready(Some(Err(PayloadError::Io(io::Error::new(kind, why)))));
+        let io =
+            |kind, why: &'static str| Poll::Ready(Some(Err(PayloadError::Io(io::Error::new(kind, why)))));
         match Pin::new(&mut this.inner).poll_next(cx) {
             Poll::Ready(Some(Ok(bytes))) => {
                 this.read += bytes.len();
@@ -126,9 +131,12 @@ pub(super) fn refusal(error: &PayloadError) -> Problem {
         PayloadError::Io(error) if error.kind() == io::ErrorKind::OutOfMemory => {
             Problem::new(503, "busy", "too many large requests at once", "try again in a few seconds")
         }
-        PayloadError::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
-            Problem::new(408, "body-too-slow", "the body took too long", "send it again over a faster connection")
-        }
+        PayloadError::Io(error) if error.kind() == io::ErrorKind::TimedOut => Problem::new(
+            408,
+            "body-too-slow",
+            "the body took too long",
+            "send it again over a faster connection",
+        ),
         _ => Problem::new(400, "body-unreadable", "the body could not be read", "send it again, whole"),
     }
 }

@@ -223,7 +223,11 @@ fn has_come(due: &mut Option<Pin<Box<Sleep>>>, at: Instant, cx: &mut Context<'_>
 }
 
 impl AsyncRead for Guarded {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
         let read = match &mut this.wire {
@@ -291,7 +295,8 @@ mod tests {
     use crate::settings::Settings;
 
     fn gate(all: usize, per_source: usize) -> Arc<Gate> {
-        let limits = Limits { connections: all, connections_per_source: per_source, ..Settings::defaults().limits };
+        let limits =
+            Limits { connections: all, connections_per_source: per_source, ..Settings::defaults().limits };
         Gate::new(&limits, &["10.0.0.0/8".parse().unwrap()], Metrics::new())
     }
 

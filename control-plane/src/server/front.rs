@@ -87,10 +87,14 @@ impl Front {
         if head_bytes > self.limits.header_bytes {
             let fix = format!("at most {} bytes are allowed", self.limits.header_bytes);
             let problem = Problem::new(431, "head-too-large", "the head of the request is too large", fix);
-            return Ok(self.finish(request.into_response(problem_response(&problem)).map_into_right_body(), &line));
+            return Ok(
+                self.finish(request.into_response(problem_response(&problem)).map_into_right_body(), &line)
+            );
         }
         if let Err(problem) = body::limited(&mut request, self.body_limit(group), &self.room) {
-            return Ok(self.finish(request.into_response(problem_response(&problem)).map_into_right_body(), &line));
+            return Ok(
+                self.finish(request.into_response(problem_response(&problem)).map_into_right_body(), &line)
+            );
         }
         let span = tracing::info_span!("request", request_id = %caller.request_id);
         match AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span).await {
@@ -99,7 +103,8 @@ impl Front {
             Err(_) => {
                 self.metrics.panics.inc();
                 let fix = "it is logged with this request's id; please report it";
-                Err(self.refused(Problem::new(500, "internal", "the control plane made a mistake", fix), &line))
+                Err(self
+                    .refused(Problem::new(500, "internal", "the control plane made a mistake", fix), &line))
             }
         }
     }
@@ -113,7 +118,11 @@ impl Front {
     }
 
     /// Writes the line, counts, and adds what every answer carries.
-    fn finish<B>(&self, mut response: ServiceResponse<EitherBody<B>>, line: &Line) -> ServiceResponse<EitherBody<B>> {
+    fn finish<B>(
+        &self,
+        mut response: ServiceResponse<EitherBody<B>>,
+        line: &Line,
+    ) -> ServiceResponse<EitherBody<B>> {
         let status = line.status(response.status());
         *response.response_mut().status_mut() = status;
         line.headers(response.headers_mut());
@@ -242,9 +251,10 @@ fn method(method: &Method) -> &'static str {
 fn problem_body<B: MessageBody>(response: ServiceResponse<B>) -> ServiceResponse<EitherBody<B>> {
     let status = response.status();
     let typed = response.headers().contains_key(header::CONTENT_TYPE);
-    let text = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
-        kind.to_str().is_ok_and(|kind| kind.starts_with("text/plain"))
-    });
+    let text = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.to_str().is_ok_and(|kind| kind.starts_with("text/plain")));
     if (!status.is_client_error() && !status.is_server_error()) || (typed && !text) {
         return response.map_into_left_body();
     }

@@ -16,7 +16,9 @@ use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The filter cannot be read.
-    #[error("`log.level` is neither a level nor a filter: write `info`, or `info,purser_control::link=debug`")]
+    #[error(
+        "`log.level` is neither a level nor a filter: write `info`, or `info,purser_control::link=debug`"
+    )]
     Filter,
     /// Logging has begun before.
     #[error("logging has been set up already")]
@@ -38,7 +40,10 @@ fn ours_or_for_operators(about: &Metadata<'_>) -> bool {
     *about.level() <= Level::INFO || about.target().starts_with("purser")
 }
 
-pub(super) fn subscriber<W>(settings: &Log, writer: W) -> Result<impl Subscriber + Send + Sync + use<W>, LogError>
+pub(super) fn subscriber<W>(
+    settings: &Log,
+    writer: W,
+) -> Result<impl Subscriber + Send + Sync + use<W>, LogError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -46,14 +51,15 @@ where
     let layer = if settings.json {
         fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer).boxed()
     } else {
-        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        let colour =
+            std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         fmt::layer().with_writer(writer).with_ansi(colour).with_target(false).boxed()
     };
     Ok(tracing_subscriber::registry().with(filter).with(layer.with_filter(filter_fn(ours_or_for_operators))))
 }
 
 /// Thread, place and backtrace. The text of a panic is left out: it may hold what a request held.
-fn log_panic(panic: &PanicHookInfo<'_>) {
+pub(super) fn log_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     tracing::error!(
         thread = thread.name().unwrap_or("unnamed"),

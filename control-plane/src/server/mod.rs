@@ -1,22 +1,26 @@
 //! The server: listeners, TLS, limits, the front that every request passes, probes, and an end that loses nothing.
-//! What is served is plugged in by [`Parts::routes`] and nowhere else.
+//! What is served is plugged in by [`Services::routes`] and nowhere else.
 
 mod body;
 mod connection;
 mod front;
+mod jobs;
 pub mod log;
 mod probes;
 mod proxy;
+mod services;
 #[cfg(test)]
 mod tests;
 pub mod tls;
 
 pub use front::REQUEST_ID;
 pub use probes::StoreCheck;
+pub use services::{Addresses, Services, serve, serve_until};
 
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::settings::{Limits, Settings};
+use crate::store::StoreError;
 use actix_http::HttpService;
 use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::dev::{AppConfig, ServerHandle};
@@ -57,7 +61,9 @@ pub struct Parts {
     pub drain: Drain,
     /// Whether the store is there.
     pub store: StoreCheck,
-    /// **The one place where the application is plugged in**: `api::routes` and whatever it needs.
+    /// Called before the figures are shown, for those that are read and not counted.
+    pub look: Arc<dyn Fn() + Send + Sync>,
+    /// The application; see [`Services::routes`].
     pub routes: Routes,
 }
 
@@ -76,6 +82,12 @@ pub enum ServeError {
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// It ended badly.
+    #[error("the server ended badly")]
+    Ended(#[source] io::Error),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A server that runs.
@@ -168,7 +180,12 @@ impl Parts {
         let metrics_address = figures.as_ref().map(|(_, address)| *address);
         if let Some((listener, address)) = figures {
             let parts = self.clone();
-            let listener_of_figures = Listener { front: front.clone(), gate: self.gate(), acceptor: None, drain: self.drain.clone() };
+            let listener_of_figures = Listener {
+                front: front.clone(),
+                gate: self.gate(),
+                acceptor: None,
+                drain: self.drain.clone(),
+            };
             let app = move |config: &mut web::ServiceConfig| parts.probes(Figures::Everybody).routes(config);
             builder = listener_of_figures.add(builder, "figures", listener, app).map_err(broken(address))?;
         }
@@ -209,6 +226,7 @@ impl Parts {
             drain: self.drain.clone(),
             metrics: self.metrics.clone(),
             store: Arc::clone(&self.store),
+            look: Arc::clone(&self.look),
             figures,
         }
     }
@@ -251,7 +269,9 @@ impl Listener {
                     async move { drain.begun().await }
                 })
                 .on_connect_ext(|io: &Guarded, data| drop(data.insert(io.phase())))
-                .finish(map_config(application(front.clone(), app.clone()).into_factory(), |()| AppConfig::default()));
+                .finish(map_config(application(front.clone(), app.clone()).into_factory(), |()| {
+                    AppConfig::default()
+                }));
             let door = Door { gate: Arc::clone(&gate), acceptor: acceptor.clone(), times: Times::of(limits) };
             fn_service(move |io: TcpStream| {
                 let door = door.clone();

@@ -25,6 +25,7 @@ pub(super) struct Probes {
     pub(super) drain: Drain,
     pub(super) metrics: Metrics,
     pub(super) store: StoreCheck,
+    pub(super) look: Arc<dyn Fn() + Send + Sync>,
     /// Who may read the figures on this listener: nobody, everybody, or who knows the token.
     pub(super) figures: Figures,
 }
@@ -88,12 +89,20 @@ async fn figures(request: HttpRequest, probes: web::Data<Probes>) -> HttpRespons
         Figures::Everybody => None,
         Figures::Nobody => Some(Problem::new(404, "not-found", "there is nothing here", "check the address")),
         Figures::Token(token) => (!bears(&request, token)).then(|| {
-            Problem::new(401, "unauthorised", "the figures need their token", "send `Authorization: Bearer ...`")
+            Problem::new(
+                401,
+                "unauthorised",
+                "the figures need their token",
+                "send `Authorization: Bearer ...`",
+            )
         }),
     };
     match refused {
         Some(problem) => problem_response(&problem),
-        None => HttpResponse::Ok().insert_header((TYPE, CONTENT_TYPE)).body(probes.metrics.text()),
+        None => {
+            (probes.look)();
+            HttpResponse::Ok().insert_header((TYPE, CONTENT_TYPE)).body(probes.metrics.text())
+        }
     }
 }
 

@@ -20,7 +20,12 @@ const NAMING: &[&str] = &[
 const SUBJECT_MAX: usize = 1024;
 
 /// Reads who called from the connection and, of a trusted proxy, from its headers. The headers are gone afterwards.
-pub(super) fn caller(peer: Option<SocketAddr>, tls: bool, headers: &mut HeaderMap, settings: &Proxy) -> Caller {
+pub(super) fn caller(
+    peer: Option<SocketAddr>,
+    tls: bool,
+    headers: &mut HeaderMap,
+    settings: &Proxy,
+) -> Caller {
     let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip().to_canonical());
     let trusted = is_trusted(&settings.trusted, peer);
     let mut caller = Caller { address: peer, https: tls, ..Caller::default() };
@@ -133,7 +138,8 @@ mod tests {
             ("unknown", "10.0.0.1"),
             ("10.3.3.3", "10.3.3.3"),
         ] {
-            let (caller, _) = called("10.0.0.1", &[("x-forwarded-for", list), ("x-forwarded-proto", "https")]);
+            let (caller, _) =
+                called("10.0.0.1", &[("x-forwarded-for", list), ("x-forwarded-proto", "https")]);
             assert_eq!(caller.address, client.parse::<IpAddr>().unwrap(), "{list}");
             assert!(caller.https);
         }
@@ -144,7 +150,8 @@ mod tests {
 
     #[test]
     fn a_certificates_subject_is_the_proxys_word_said_once() {
-        let subject = |lines: &[(&'static str, &'static str)]| called("10.0.0.1", lines).0.certificate_subject;
+        let subject =
+            |lines: &[(&'static str, &'static str)]| called("10.0.0.1", lines).0.certificate_subject;
         assert_eq!(subject(&[("x-client-subject", "CN=concur")]).as_deref(), Some("CN=concur"));
         assert_eq!(subject(&[("x-client-subject", "CN=concur"), ("x-client-subject", "CN=x")]), None);
         assert_eq!(subject(&[("x-client-subject", " ")]), None);

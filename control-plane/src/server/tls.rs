@@ -72,7 +72,9 @@ impl Pair {
 
     fn hash(&self) -> blake3::Hash {
         let mut hash = blake3::Hasher::new();
-        hash.update(&(self.certificate.len() as u64).to_le_bytes()).update(&self.certificate).update(&self.key);
+        hash.update(&(self.certificate.len() as u64).to_le_bytes())
+            .update(&self.certificate)
+            .update(&self.key);
         hash.finalize()
     }
 
@@ -86,8 +88,7 @@ impl Pair {
         let ends = x509_parser::parse_x509_certificate(first)
             .map(|(_, read)| read.validity().not_after.timestamp())
             .map_err(|_| content(&files.certificate, "certificate"))?;
-        let key =
-            PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| content(&files.key, "private key"))?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| content(&files.key, "private key"))?;
         let provider = rustls::crypto::ring::default_provider();
         let pair = CertifiedKey::from_der(chain, key, &provider).map_err(|error| TlsError::Pair {
             certificate: files.certificate.clone(),
@@ -145,7 +146,8 @@ impl Certificate {
                     tracing::info!("a new certificate is served");
                 }
                 Err(error) => {
-                    let again = matches!(error, TlsError::File { .. }) && std::mem::replace(&mut unreadable, true);
+                    let again =
+                        matches!(error, TlsError::File { .. }) && std::mem::replace(&mut unreadable, true);
                     if !again {
                         metrics::count(&self.metrics.certificate_reloads, "refused");
                         tracing::error!(%error, "the new certificate is not served, the last one goes on");

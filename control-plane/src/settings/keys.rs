@@ -52,9 +52,9 @@ const fn secret(name: &'static str, help: &'static str) -> Key {
 
 /// All settings.
 pub const KEYS: &[Key] = &[
-    text("database.url", "sqlite:purser-control.db", "`sqlite:FILE` or `postgres://user@host/name`"),
+    text("database.url", "sqlite:control.db", "`sqlite:FILE` or `postgres://user@host/name`"),
     secret("database.password", "Password of the PostgreSQL user"),
-    text("server.listen", "127.0.0.1:8080", "Address to listen on"),
+    text("server.listen", "127.0.0.1:8443", "Address to listen on"),
     text("server.public_url", "", "How people and agents reach it, for links in mails: `https://host`"),
     number("server.workers", (0, 512), "0", "Threads that answer requests; 0 = as many as processors"),
     number("server.drain_seconds", (1, 20), "15", "How long running requests may take to end at a stop"),
@@ -62,7 +62,11 @@ pub const KEYS: &[Key] = &[
     text("tls.key", "", "PEM file: its private key"),
     number("tls.reload_seconds", (1, 86_400), "10", "How often the two files are looked at"),
     list("proxy.trusted", "Addresses or networks (`10.0.0.0/8`) of proxies whose headers are believed"),
-    text("proxy.client_certificate_header", "", "Header in which they pass the subject of a client's certificate"),
+    text(
+        "proxy.client_certificate_header",
+        "",
+        "Header in which they pass the subject of a client's certificate",
+    ),
     number("limits.header_bytes", (1024, 131_072), "32768", "Largest head of a request"),
     number("limits.header_seconds", (1, 120), "10", "How long a client may take to send a head"),
     number("limits.body_seconds", (1, 600), "60", "How long a client may take to send a body"),
@@ -88,7 +92,12 @@ pub const KEYS: &[Key] = &[
     text("log.level", "info", "A level, or a filter such as `info,purser_control::link=debug`"),
     text("log.format", "json", "`json` or `text`"),
     text("mail.host", "", "SMTP server; without one no mail is sent"),
-    number("mail.port", (0, 65_535), "0", "Its port; 0 = 465 with `tls`, 587 with `starttls`, 25 with `none`"),
+    number(
+        "mail.port",
+        (0, 65_535),
+        "0",
+        "Its port; 0 = 465 with `tls`, 587 with `starttls`, 25 with `none`",
+    ),
     text("mail.security", "starttls", "`tls`, `starttls`, or `none`, which is for loopback only"),
     text("mail.from", "", "Sender of the mails, such as `Purser <purser@example.test>`"),
     text("mail.username", "", "User of the SMTP server"),
@@ -112,9 +121,12 @@ pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
-/// The variable that sets a setting: `PURSER_CONTROL_SERVER_LISTEN` for `server.listen`.
+/// The variable that sets a setting: `PURSER_CONTROL_MAIL_HOST` for `mail.host`. The two that everybody sets have short
+/// names: `PURSER_CONTROL_DATABASE` and, with all of their section, `PURSER_CONTROL_LISTEN`.
 pub fn variable(name: &str) -> String {
-    format!("PURSER_CONTROL_{}", name.replace('.', "_").to_ascii_uppercase())
+    let short =
+        if name == "database.url" { "database" } else { name.strip_prefix("server.").unwrap_or(name) };
+    format!("PURSER_CONTROL_{}", short.replace('.', "_").to_ascii_uppercase())
 }
 
 /// The table of the manual, one line a setting.

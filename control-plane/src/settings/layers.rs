@@ -69,7 +69,9 @@ impl Layers {
                 | Value::Float(_)
                 | Value::Boolean(_)
                 | Value::Datetime(_)
-                | Value::Array(_) => self.unknown(&section, "every setting stands in a section, such as `[server]`"),
+                | Value::Array(_) => {
+                    self.unknown(&section, "every setting stands in a section, such as `[server]`")
+                }
             }
         }
         self
@@ -81,7 +83,10 @@ impl Layers {
                 ConfigFinding::new(
                     &name,
                     "a secret stands in the settings file",
-                    format!("write it into a file of its own and name that by `{name}_file`, or set {}", variable(&name)),
+                    format!(
+                        "write it into a file of its own and name that by `{name}_file`, or set {}",
+                        variable(&name)
+                    ),
                 )
                 .because("settings files are copied, compared and shown"),
             ),
@@ -103,7 +108,8 @@ impl Layers {
     /// else begins with the same letters may be somebody else's, as Kubernetes' own are.
     #[must_use]
     pub fn environment(mut self, look: impl Fn(&str) -> Option<String>) -> Self {
-        let files = KEYS.iter().filter(|key| key.kind == Kind::Secret).map(|key| format!("{}_file", key.name));
+        let files =
+            KEYS.iter().filter(|key| key.kind == Kind::Secret).map(|key| format!("{}_file", key.name));
         for name in KEYS.iter().map(|key| key.name.to_owned()).chain(files) {
             if let Some(text) = look(&variable(&name)).filter(|text| !text.is_empty()) {
                 self.given.insert(name, Given { value: Value::String(text), from: From::Environment });
@@ -119,8 +125,12 @@ impl Layers {
             let secret = find(name).is_some_and(|key| key.kind == Kind::Secret);
             if secret {
                 self.findings.push(
-                    ConfigFinding::new(name, "a secret is given by a flag", format!("set {}", variable(name)))
-                        .because("everybody on this machine can read the arguments of a process"),
+                    ConfigFinding::new(
+                        name,
+                        "a secret is given by a flag",
+                        format!("set {}", variable(name)),
+                    )
+                    .because("everybody on this machine can read the arguments of a process"),
                 );
             } else if find(name).is_some() || secret_file(name) {
                 self.given.insert(name.to_owned(), Given { value: Value::String(value), from: From::Flag });
@@ -265,7 +275,9 @@ impl Reader {
         }
         let path = self.path(&by_file)?;
         match std::fs::read_to_string(&path) {
-            Ok(text) if !text.trim().is_empty() => Some(SecretString::from(text.trim_end_matches(['\r', '\n']))),
+            Ok(text) if !text.trim().is_empty() => {
+                Some(SecretString::from(text.trim_end_matches(['\r', '\n'])))
+            }
             Ok(_) => {
                 self.wrong(&by_file, &format!("{} is empty", path.display()), "write the secret into it");
                 None

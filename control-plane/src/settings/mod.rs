@@ -1,5 +1,5 @@
-//! What the control plane is told: one TOML file, over it the environment (`PURSER_CONTROL_SERVER_LISTEN` for
-//! `server.listen`), over that the flags. Everything that is wrong is found at once, each with its path.
+//! What the control plane is told: one TOML file, over it the environment (`PURSER_CONTROL_MAIL_HOST` for
+//! `mail.host`), over that the flags. Everything that is wrong is found at once, each with its path.
 //!
 //! Secrets come from the environment or from a file that is named (`mail.password_file`), never from the settings file
 //! and never from a flag, and no finding, log line or `Debug` shows one.
@@ -61,10 +61,10 @@ impl Database {
     pub fn shown(&self) -> String {
         let text = self.url.expose_secret();
         match Url::parse(text) {
-            Ok(mut url) if url.password().is_some() => {
-                drop(url.set_password(None));
-                url.into()
-            }
+            Ok(mut url) if url.password().is_some() => match url.set_password(None) {
+                Ok(()) => url.into(),
+                Err(()) => "(hidden)".to_owned(),
+            },
             Ok(_) | Err(_) => text.to_owned(),
         }
     }
@@ -271,7 +271,11 @@ fn database(reader: &mut Reader) -> Database {
             }
         }
         Some(_) | None => {
-            reader.wrong(name, "it is no database that can be used", "write `sqlite:FILE` or `postgres://user@host/name`");
+            reader.wrong(
+                name,
+                "it is no database that can be used",
+                "write `sqlite:FILE` or `postgres://user@host/name`",
+            );
         }
     }
     if let (Some(url), Some(password)) = (&mut url, password)
@@ -289,12 +293,14 @@ fn address(reader: &mut Reader, name: &str) -> Option<SocketAddr> {
 fn server(reader: &mut Reader) -> Server {
     let name = "server.public_url";
     let public_url = reader.parsed(name, "write `https://host`", |text| Url::parse(text).ok());
-    let plain = |url: &Url| !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.query().is_some();
+    let plain = |url: &Url| {
+        !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.query().is_some()
+    };
     if public_url.as_ref().is_some_and(plain) {
         reader.wrong(name, "it is no plain web address", "write `https://host`");
     }
     Server {
-        listen: address(reader, "server.listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+        listen: address(reader, "server.listen").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8443))),
         public_url,
         workers: reader.size("server.workers"),
         drain: reader.seconds("server.drain_seconds"),
@@ -336,7 +342,11 @@ fn proxy(reader: &mut Reader) -> Proxy {
         text.chars().all(word).then(|| text.to_ascii_lowercase())
     });
     if header.is_some() && trusted.is_empty() {
-        reader.wrong(name, "no proxy is trusted, so nobody may send it", "list the proxies in `proxy.trusted`");
+        reader.wrong(
+            name,
+            "no proxy is trusted, so nobody may send it",
+            "list the proxies in `proxy.trusted`",
+        );
     }
     Proxy { trusted, client_certificate_header: header }
 }
@@ -393,7 +403,11 @@ fn mail(reader: &mut Reader) -> Option<Mail> {
         (Some(user), Some(password)) => Some((user, password)),
         (None, None) => None,
         (Some(_), None) => {
-            reader.wrong("mail.password", "there is a user but no password", "name its file by `mail.password_file`");
+            reader.wrong(
+                "mail.password",
+                "there is a user but no password",
+                "name its file by `mail.password_file`",
+            );
             None
         }
         (None, Some(_)) => {
@@ -410,7 +424,11 @@ fn mail(reader: &mut Reader) -> Option<Mail> {
     let ca_file = reader.path("mail.ca_file");
     let host = host?;
     if security == MailSecurity::None && !loopback(&host) {
-        reader.wrong("mail.security", "mails would go over the network in the clear", "write `tls` or `starttls`");
+        reader.wrong(
+            "mail.security",
+            "mails would go over the network in the clear",
+            "write `tls` or `starttls`",
+        );
     }
     if from.is_none() && reader.from("mail.from").is_none() {
         reader.wrong("mail.from", "mails have no sender", "write `Name <name@host>`");

@@ -20,7 +20,7 @@ fn environment<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<S
 #[test]
 fn the_defaults_serve_on_loopback_from_a_file() {
     let settings = Settings::defaults();
-    assert_eq!(settings.database.shown(), "sqlite:purser-control.db");
+    assert_eq!(settings.database.shown(), "sqlite:control.db");
     assert!(settings.server.listen.ip().is_loopback());
     assert!(settings.tls.is_none() && settings.mail.is_none() && settings.metrics.listen.is_none());
     assert!(!settings.alerts.private_destinations && !settings.alerts.http_to_loopback);
@@ -31,8 +31,8 @@ fn a_flag_is_stronger_than_the_environment_and_that_than_the_file() {
     let file = "[server]\nlisten = \"127.0.0.1:1\"\nworkers = 1\n[limits]\nheader_bytes = 4096\n";
     let layers = || {
         Layers::default().file(&nowhere(), file).environment(environment(&[
-            ("PURSER_CONTROL_SERVER_LISTEN", "127.0.0.1:2"),
-            ("PURSER_CONTROL_SERVER_WORKERS", "2"),
+            ("PURSER_CONTROL_LISTEN", "127.0.0.1:2"),
+            ("PURSER_CONTROL_WORKERS", "2"),
             ("PURSER_CONTROL_PORT", "tcp://10.0.0.1:80"),
         ]))
     };
@@ -98,7 +98,8 @@ fn a_text_that_is_no_toml_is_found_with_its_line() {
 
 #[test]
 fn a_variable_that_is_wrong_is_named() {
-    let found = findings(Layers::default().environment(environment(&[("PURSER_CONTROL_MAIL_PORT", "70000")])));
+    let found =
+        findings(Layers::default().environment(environment(&[("PURSER_CONTROL_MAIL_PORT", "70000")])));
     assert!(found["mail.port"].contains("PURSER_CONTROL_MAIL_PORT"), "{found:?}");
 }
 
@@ -135,7 +136,7 @@ fn secrets_in_the_wrong_place_are_refused_without_being_repeated() {
 
 #[test]
 fn a_password_within_the_address_is_taken_from_the_environment() {
-    let given = [("PURSER_CONTROL_DATABASE_URL", "postgres://u:canary-9@h/d")];
+    let given = [("PURSER_CONTROL_DATABASE", "postgres://u:canary-9@h/d")];
     let settings = Settings::read(Layers::default().environment(environment(&given))).unwrap();
     assert_eq!(settings.database.url.expose_secret(), given[0].1);
     assert_eq!(settings.database.shown(), "postgres://u@h/d");

@@ -1,0 +1,1 @@
+//! Alerts: what operators are told without asking.
