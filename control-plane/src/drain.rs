@@ -1,12 +1,20 @@
-//! The end of a process, told to whoever must know: parked syncs answer at once, `/readyz` says no, connections close
-//! after their answer.
+//! The end of a process, told to whoever must know, in two steps: first `/readyz` says no, so that nobody new is sent
+//! here; then parked syncs are answered at once and connections close after their answer.
 
 use tokio::sync::watch;
+
+/// How far the end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Serving,
+    Leaving,
+    Ending,
+}
 
 /// Whether the process is about to end. Shared by cloning.
 #[derive(Clone, Debug)]
 pub struct Drain {
-    begun: watch::Sender<bool>,
+    stage: watch::Sender<Stage>,
 }
 
 impl Default for Drain {
@@ -18,24 +26,34 @@ impl Default for Drain {
 impl Drain {
     /// Not begun.
     pub fn new() -> Self {
-        Self { begun: watch::Sender::new(false) }
+        Self { stage: watch::Sender::new(Stage::Serving) }
     }
 
-    /// Begins it. Cannot be taken back.
+    /// Says that nobody new should be sent here.
+    pub fn leave(&self) {
+        self.stage.send_if_modified(|stage| {
+            *stage < Stage::Leaving && {
+                *stage = Stage::Leaving;
+                true
+            }
+        });
+    }
+
+    /// Sends home whoever waits. Cannot be taken back.
     pub fn begin(&self) {
-        self.begun.send_replace(true);
+        self.stage.send_replace(Stage::Ending);
     }
 
-    /// Whether it has begun.
-    pub fn has_begun(&self) -> bool {
-        *self.begun.borrow()
+    /// Whether nobody new should be sent here.
+    pub fn is_leaving(&self) -> bool {
+        *self.stage.borrow() >= Stage::Leaving
     }
 
-    /// Waits until it begins; for ever, if it never does.
+    /// Waits until those who wait are sent home; for ever, if they never are.
     pub async fn begun(&self) {
-        let mut begun = self.begun.subscribe();
+        let mut stage = self.stage.subscribe();
         // The sender lives as long as `self`, so waiting ends only with the drain.
-        drop(begun.wait_for(|begun| *begun).await);
+        drop(stage.wait_for(|stage| *stage == Stage::Ending).await);
     }
 }
 
@@ -50,10 +68,13 @@ mod tests {
             let drain = drain.clone();
             async move { drain.begun().await }
         });
-        assert!(!drain.has_begun());
+        assert!(!drain.is_leaving());
+        drain.leave();
+        assert!(drain.is_leaving() && !early.is_finished());
         drain.begin();
         early.await.unwrap();
+        drain.leave();
         drain.begun().await;
-        assert!(drain.has_begun());
+        assert!(drain.is_leaving());
     }
 }

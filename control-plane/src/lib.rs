@@ -1,8 +1,8 @@
 //! The hosted side of Purser. A map, floor by floor; a floor imports the floors below it and nothing above:
 //!
 //! - floor 1: [`clock`], [`secrets`] (what is drawn at random), [`settings`], [`metrics`] and [`drain`] (what everybody
-//!   may count and must notice), [`store`] (SQLite or PostgreSQL);
-//! - floor 2: [`wake`] (requests that wait), [`link`] (what is decided about agents), [`alerts`] (who is told what);
+//!   may count and must notice), [`alerts`] (what is worth a message; pure), [`store`] (SQLite or PostgreSQL);
+//! - floor 2: [`wake`] (requests that wait), [`link`] (what is decided about agents), [`notify`] (sends alerts);
 //! - floor 3: [`request`] (who called), [`api`] (HTTP: translates, decides nothing);
 //! - floor 4: [`server`];
 //! - floor 5: [`cli`] (one file per noun).
@@ -16,6 +16,7 @@ pub mod clock;
 pub mod drain;
 pub mod link;
 pub mod metrics;
+pub mod notify;
 pub mod request;
 pub mod secrets;
 pub mod server;

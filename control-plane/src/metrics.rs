@@ -169,7 +169,18 @@ mod tests {
     #[test]
     fn the_names_of_the_figures_stay() {
         let metrics = Metrics::new();
-        count(&metrics.hooks, "ok");
+        let outcomes = [
+            &metrics.connections_refused,
+            &metrics.syncs,
+            &metrics.hooks,
+            &metrics.enrollments,
+            &metrics.logins,
+            &metrics.alerts,
+            &metrics.alert_deliveries,
+            &metrics.certificate_reloads,
+        ];
+        outcomes.iter().for_each(|outcomes| count(outcomes, "ok"));
+        metrics.requests.get_or_create(&Answered { method: "GET", route: "/x".into(), status: 200 }).inc();
         let text = metrics.text();
         let names: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         assert_eq!(

@@ -19,6 +19,7 @@ pub use services::{Addresses, Services, serve, serve_until};
 
 use crate::drain::Drain;
 use crate::metrics::Metrics;
+use crate::notify::NotifyError;
 use crate::settings::{Limits, Settings};
 use crate::store::StoreError;
 use actix_http::HttpService;
@@ -88,6 +89,9 @@ pub enum ServeError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Alerts.
+    #[error(transparent)]
+    Notify(NotifyError),
 }
 
 /// A server that runs.
@@ -99,13 +103,14 @@ pub struct Running {
     server: actix_server::Server,
     handle: ServerHandle,
     drain: Drain,
+    announce: Duration,
     certificate: Option<Arc<Certificate>>,
 }
 
 impl Running {
     /// Ends the server: no new connections, parked syncs are answered, running requests have their time.
     pub fn stopper(&self) -> Stopper {
-        Stopper { handle: self.handle.clone(), drain: self.drain.clone() }
+        Stopper { handle: self.handle.clone(), drain: self.drain.clone(), announce: self.announce }
     }
 
     /// The certificate that is served, to have it looked at again at once.
@@ -132,11 +137,14 @@ impl Running {
 pub struct Stopper {
     handle: ServerHandle,
     drain: Drain,
+    announce: Duration,
 }
 
 impl Stopper {
-    /// Ends it, and waits until it has.
+    /// Ends it, and waits until it has. Before that it tells, for a while if so set, that nobody should be sent here.
     pub async fn stop(&self) {
+        self.drain.leave();
+        tokio::time::sleep(self.announce).await;
         self.drain.begin();
         self.handle.stop(true).await;
     }
@@ -180,16 +188,11 @@ impl Parts {
         let metrics_address = figures.as_ref().map(|(_, address)| *address);
         if let Some((listener, address)) = figures {
             let parts = self.clone();
-            let listener_of_figures = Listener {
-                front: front.clone(),
-                gate: self.gate(),
-                acceptor: None,
-                drain: self.drain.clone(),
-            };
+            let listener_of_figures = Listener { front: front.clone(), gate: self.gate(), acceptor: None };
             let app = move |config: &mut web::ServiceConfig| parts.probes(Figures::Everybody).routes(config);
             builder = listener_of_figures.add(builder, "figures", listener, app).map_err(broken(address))?;
         }
-        let main = Listener { front, gate: self.gate(), acceptor, drain: self.drain.clone() };
+        let main = Listener { front, gate: self.gate(), acceptor };
         let parts = self.clone();
         let app = move |config: &mut web::ServiceConfig| {
             parts.probes(parts.figures_on_main()).routes(config);
@@ -197,7 +200,15 @@ impl Parts {
         };
         let server = main.add(builder, "main", listener, app).map_err(broken(address))?.run();
         let handle = server.handle();
-        Ok(Running { address, metrics_address, server, handle, drain: self.drain, certificate })
+        Ok(Running {
+            address,
+            metrics_address,
+            server,
+            handle,
+            drain: self.drain,
+            announce: settings.server.announce,
+            certificate,
+        })
     }
 
     fn gate(&self) -> Arc<Gate> {
@@ -245,7 +256,6 @@ struct Listener {
     front: Front,
     gate: Arc<Gate>,
     acceptor: Option<TlsAcceptor>,
-    drain: Drain,
 }
 
 impl Listener {
@@ -256,17 +266,18 @@ impl Listener {
         listener: TcpListener,
         app: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     ) -> io::Result<actix_server::ServerBuilder> {
-        let Self { front, gate, acceptor, drain } = self;
+        let Self { front, gate, acceptor } = self;
+        let ending = builder.graceful_shutdown_signal();
         builder.listen(name, listener, move || {
             let limits = &front.limits;
-            let drain = drain.clone();
+            let ending = ending.clone();
             let http = HttpService::build()
                 .keep_alive(limits.keep_alive)
                 .client_request_timeout(limits.header_time)
                 .client_disconnect_timeout(DISCONNECT)
                 .graceful_shutdown_signal(move || {
-                    let drain = drain.clone();
-                    async move { drain.begun().await }
+                    let ending = ending.clone();
+                    async move { ending.notified().await }
                 })
                 .on_connect_ext(|io: &Guarded, data| drop(data.insert(io.phase())))
                 .finish(map_config(application(front.clone(), app.clone()).into_factory(), |()| {

@@ -61,7 +61,7 @@ impl Probes {
     }
 
     async fn ready(&self) -> Result<(), &'static str> {
-        if self.drain.has_begun() {
+        if self.drain.is_leaving() {
             return Err("it is about to end");
         }
         match tokio::time::timeout(PATIENCE, (self.store)()).await {

@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::drain::Drain;
 use crate::link::Link;
 use crate::metrics::Metrics;
+use crate::notify::Notify;
 use crate::settings::Settings;
 use crate::store::{self, Store};
 use crate::wake::{self, Wake};
@@ -66,6 +67,16 @@ impl Services {
             .app_data(Data::new(link))
             .app_data(Data::new(self.metrics.clone()))
             .configure(api::agent::routes);
+    }
+
+    /// Who tells people.
+    ///
+    /// # Errors
+    /// [`ServeError::Notify`].
+    pub fn notify(&self) -> Result<Notify, ServeError> {
+        let notify =
+            Notify::new(self.store.clone(), self.clock.clone(), self.metrics.clone(), &self.settings);
+        notify.map_err(ServeError::Notify)
     }
 
     /// What the server is made of.
@@ -148,7 +159,7 @@ pub async fn serve_until(
         tls: services.settings.tls.is_some(),
         metrics: running.metrics_address,
     });
-    let jobs = jobs::start(&services);
+    let jobs = jobs::start(&services)?;
     let sent_home = tokio::spawn({
         let (drain, wake) = (services.drain.clone(), services.wake.clone());
         async move {

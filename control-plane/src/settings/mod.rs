@@ -81,6 +81,8 @@ pub struct Server {
     pub workers: usize,
     /// How long running requests may take to end at a stop.
     pub drain: Duration,
+    /// How long readiness says no before that.
+    pub announce: Duration,
 }
 
 /// Certificate and key.
@@ -192,14 +194,10 @@ pub struct Alerts {
 /// How long things are kept.
 #[derive(Clone, Debug)]
 pub struct Retention {
-    /// Results and verdicts of agents.
+    /// Results of commands, and what became of sealed secrets.
     pub reports: Duration,
     /// Notices of agents.
     pub notices: Duration,
-    /// Deliveries that were taken.
-    pub deliveries: Duration,
-    /// Sealed webhooks that nobody has fetched.
-    pub hook_events: Duration,
     /// Resolved alerts.
     pub alerts: Duration,
     /// How often what is too old is removed.
@@ -304,6 +302,7 @@ fn server(reader: &mut Reader) -> Server {
         public_url,
         workers: reader.size("server.workers"),
         drain: reader.seconds("server.drain_seconds"),
+        announce: reader.seconds("server.announce_seconds"),
     }
 }
 
@@ -455,8 +454,6 @@ fn retention(reader: &mut Reader) -> Retention {
     Retention {
         reports: days("retention.report_days"),
         notices: days("retention.notice_days"),
-        deliveries: days("retention.delivery_days"),
-        hook_events: days("retention.hook_event_days"),
         alerts: days("retention.alert_days"),
         every: Duration::from_secs(reader.number("retention.every_minutes") * 60),
     }

@@ -6,6 +6,8 @@
 //! Modules per group of tables hold functions that take a connection, so that they combine within one transaction.
 
 pub mod agents;
+pub mod alert_messages;
+pub mod alerts;
 pub mod backup;
 pub mod codes;
 pub mod deliveries;
@@ -13,7 +15,9 @@ mod engine;
 pub mod error;
 mod migrations;
 pub mod nonces;
+pub mod retention;
 pub mod tenants;
+pub mod turns;
 mod writer;
 
 pub use engine::Engine;

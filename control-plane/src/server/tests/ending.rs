@@ -32,7 +32,7 @@ async fn at_the_end_parked_requests_are_answered_at_once_and_idle_connections_cl
 async fn readiness_says_no_once_the_end_has_begun_and_health_stays() {
     let served = serve(settings(|_| {}));
     assert_eq!(status(&served.get("/readyz").await), 200);
-    served.drain.begin();
+    served.drain.leave();
     let answer = served.get("/readyz").await;
     assert_eq!(status(&answer), 503);
     assert!(answer.contains("it is about to end"), "{answer}");
