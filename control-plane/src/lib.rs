@@ -2,7 +2,8 @@
 //!
 //! - floor 1: [`clock`], [`secrets`] (what is drawn at random), [`settings`], [`metrics`] and [`drain`] (what everybody
 //!   may count and must notice), [`alerts`] (what is worth a message; pure), [`store`] (SQLite or PostgreSQL);
-//! - floor 2: [`wake`] (requests that wait), [`link`] (what is decided about agents), [`notify`] (sends alerts);
+//! - floor 2: [`wake`] (requests that wait), [`link`] (what is decided about agents), [`ingress`] (webhooks: sealed and kept),
+//!   [`configurations`] (revisions, templates), [`notify`] (sends alerts);
 //! - floor 3: [`request`] (who called), [`api`] (HTTP: translates, decides nothing);
 //! - floor 4: [`server`];
 //! - floor 5: [`cli`] (one file per noun).
@@ -13,7 +14,9 @@ pub mod alerts;
 pub mod api;
 pub mod cli;
 pub mod clock;
+pub mod configurations;
 pub mod drain;
+pub mod ingress;
 pub mod link;
 pub mod metrics;
 pub mod notify;
@@ -22,4 +25,5 @@ pub mod secrets;
 pub mod server;
 pub mod settings;
 pub mod store;
+pub mod testing;
 pub mod wake;

@@ -1,6 +1,8 @@
 //! What the server knows of a request before any handler sees it, and what handlers tell it for the log. Handlers learn
 //! here who called, and never read `X-Forwarded-For` themselves: anybody can write that.
 
+use crate::metrics::{self, Metrics, Outcomes};
+use actix_web::web::Data;
 use actix_web::{HttpMessage as _, HttpRequest};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -50,6 +52,13 @@ pub fn note(request: &HttpRequest, add: impl FnOnce(&mut Note)) {
     let mut note = extensions.remove::<Note>().unwrap_or_default();
     add(&mut note);
     extensions.insert(note);
+}
+
+/// Counts how something ended, where the server keeps figures.
+pub fn count(request: &HttpRequest, which: impl FnOnce(&Metrics) -> &Outcomes, outcome: &'static str) {
+    if let Some(metrics) = request.app_data::<Data<Metrics>>() {
+        metrics::count(which(metrics), outcome);
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use super::{ServeError, Services};
 use crate::clock::millis;
 use crate::notify::Notify;
-use crate::store::{StoreError, nonces, retention};
+use crate::store::{StoreError, commands, deliveries, nonces, retention};
 use futures_util::future::BoxFuture;
 use purser_proto::link::assertion::TOLERANCE_SECONDS;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(super) fn start(services: &Services) -> Result<Jobs, ServeError> {
     let asks: Job = Box::new(move || Box::pin(ask(asking.clone(), pause)));
     let sends: Job = Box::new(move || Box::pin(send(sending.clone())));
     let jobs = [
-        ("forgetting nonces", SWEEP, sweeps),
+        ("sweeping", SWEEP, sweeps),
         ("forgetting old rows", retained, retires),
         ("alert rules", alerts, asks),
         ("sending alerts", SEND, sends),
@@ -84,7 +84,18 @@ async fn every(name: &'static str, pause: Duration, job: Job) {
 }
 
 async fn sweep(services: Services) -> Result<(), StoreError> {
-    let before = millis(&services.clock) - 3 * TOLERANCE_SECONDS * 1000;
-    services.store.write(move |tx| Box::pin(nonces::forget(tx, before))).await?;
-    Ok(())
+    sweep_once(&services).await
+}
+
+/// What is done now and then: what is too old to matter is forgotten, and what was counted is written.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn sweep_once(services: &Services) -> Result<(), StoreError> {
+    let now = millis(&services.clock);
+    let timely = now - 3 * TOLERANCE_SECONDS * 1000;
+    services.store.write(move |tx| Box::pin(nonces::forget(tx, timely))).await?;
+    services.store.write(move |tx| Box::pin(commands::expire(tx, now))).await?;
+    services.store.write(move |tx| Box::pin(deliveries::expire(tx, now))).await?;
+    services.ingress.flush().await
 }

@@ -19,7 +19,7 @@ const NAMING: &[&str] = &[
 /// Longest subject of a certificate that is taken over.
 const SUBJECT_MAX: usize = 1024;
 
-/// Reads who called from the connection and, of a trusted proxy, from its headers. The headers are gone afterwards.
+/// Reads who called from the connection and, of a trusted proxy, from its headers. What is not believed is gone afterwards.
 pub(super) fn caller(
     peer: Option<SocketAddr>,
     tls: bool,
@@ -34,18 +34,24 @@ pub(super) fn caller(
         caller.https = tls || last(headers, "x-forwarded-proto").is_some_and(|proto| proto == "https");
     }
     if let Some(name) = &settings.client_certificate_header {
-        // Two such headers can only mean that one is the client's own: then neither is believed.
-        let mut values = headers.get_all(name.as_str()).filter_map(|value| value.to_str().ok());
-        if let (true, Some(subject), None) = (trusted, values.next(), values.next()) {
-            caller.certificate_subject = Some(subject.trim().to_owned())
-                .filter(|subject| !subject.is_empty() && subject.len() <= SUBJECT_MAX);
+        caller.certificate_subject = subject(headers, name).filter(|_| trusted);
+        // What a proxy says stays, for whoever hands webhooks on; what anybody else says is gone.
+        if caller.certificate_subject.is_none() {
+            remove(headers, name);
         }
-        remove(headers, name);
     }
     for name in NAMING {
         remove(headers, name);
     }
     caller
+}
+
+/// The subject, said once. Two such headers can only mean that one is the client's own: then neither is believed.
+fn subject(headers: &HeaderMap, name: &str) -> Option<String> {
+    let mut values = headers.get_all(name);
+    let (Some(only), None) = (values.next(), values.next()) else { return None };
+    let subject = only.to_str().ok()?.trim();
+    (1..=SUBJECT_MAX).contains(&subject.len()).then(|| subject.to_owned())
 }
 
 fn is_trusted(trusted: &[Network], address: IpAddr) -> bool {
@@ -156,6 +162,8 @@ mod tests {
         assert_eq!(subject(&[("x-client-subject", "CN=concur"), ("x-client-subject", "CN=x")]), None);
         assert_eq!(subject(&[("x-client-subject", " ")]), None);
         let (_, left) = called("10.0.0.1", &[("x-client-subject", "CN=concur")]);
-        assert!(left.is_empty());
+        assert_eq!(left.len(), 1, "who hands webhooks on reads it there");
+        let (_, left) = called("10.0.0.1", &[("x-client-subject", "CN=a"), ("x-client-subject", "CN=b")]);
+        assert!(left.is_empty(), "{left:?}");
     }
 }

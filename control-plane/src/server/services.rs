@@ -4,6 +4,7 @@ use super::{Parts, Routes, ServeError, StoreCheck, jobs};
 use crate::api;
 use crate::clock::Clock;
 use crate::drain::Drain;
+use crate::ingress::Ingress;
 use crate::link::Link;
 use crate::metrics::Metrics;
 use crate::notify::Notify;
@@ -24,6 +25,8 @@ pub struct Services {
     pub wake: Wake,
     /// The time.
     pub clock: Clock,
+    /// Webhooks on their way in.
+    pub ingress: Ingress,
     /// The settings.
     pub settings: Arc<Settings>,
     /// The figures.
@@ -55,7 +58,9 @@ impl Services {
         let batches = metrics.writer_batch.clone();
         #[expect(clippy::cast_precision_loss, reason = "a batch has a few hundred operations")]
         store.set_observer(Box::new(move |operations| batches.observe(operations as f64)));
-        Self { store, wake: Wake::new(), clock, settings: Arc::new(settings), metrics, drain: Drain::new() }
+        let ingress = Ingress::new(store.clone(), clock.clone());
+        let (wake, settings, drain) = (Wake::new(), Arc::new(settings), Drain::new());
+        Self { store, wake, clock, ingress, settings, metrics, drain }
     }
 
     /// All routes, with what they share. **The one place where the application is plugged in**: data that handlers
@@ -66,7 +71,9 @@ impl Services {
         config
             .app_data(Data::new(link))
             .app_data(Data::new(self.metrics.clone()))
-            .configure(api::agent::routes);
+            .app_data(Data::new(self.ingress.clone()))
+            .configure(api::agent::routes)
+            .configure(api::hooks::routes);
     }
 
     /// Who tells people.
@@ -174,6 +181,7 @@ pub async fn serve_until(
     services.wake.drain();
     sent_home.abort();
     jobs.end().await;
+    services.ingress.flush().await?;
     following.abort();
     services.store.close().await;
     tracing::info!("stopped");

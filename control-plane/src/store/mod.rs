@@ -10,12 +10,19 @@ pub mod alert_messages;
 pub mod alerts;
 pub mod backup;
 pub mod codes;
+pub mod commands;
 pub mod deliveries;
 mod engine;
 pub mod error;
+pub mod hooks;
+pub mod lives;
 mod migrations;
 pub mod nonces;
+pub mod reports;
 pub mod retention;
+pub mod revisions;
+pub mod sealed;
+pub mod templates;
 pub mod tenants;
 pub mod turns;
 mod writer;
@@ -141,3 +148,6 @@ impl std::fmt::Debug for Store {
         f.debug_struct("Store").field("engine", &self.0.engine).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

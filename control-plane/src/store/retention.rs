@@ -1,4 +1,4 @@
-//! Forgets what is too old. The audit log, revisions, templates and agents are never forgotten here. Rows are removed in
+//! Forgets what is too old. The audit log, revisions, templates and agents are never forgotten here; what carries its own expiry (deliveries) is swept with it. Rows are removed in
 //! small portions, so that nobody waits long for the writer.
 
 use super::error::StoreError;
@@ -30,7 +30,7 @@ const RULES: &[Rule] = &[
         age: |kept| kept.reports,
         delete: "delete from commands where id in (select id from commands where finished_at < $1 limit $2)",
     },
-    // A command that nobody has answered is over with its expiry.
+    // A command that was taken and never answered.
     Rule {
         age: |kept| kept.reports,
         delete: "delete from commands where id in (select id from commands where finished_at is null and expires_at < $1 \
@@ -40,10 +40,10 @@ const RULES: &[Rule] = &[
         age: |kept| kept.reports,
         delete: "delete from secrets where id in (select id from secrets where decided_at < $1 limit $2)",
     },
-    // Sealed webhooks and commands carry their own expiry.
     Rule {
-        age: |_| Duration::ZERO,
-        delete: "delete from deliveries where seq in (select seq from deliveries where expires_at < $1 limit $2)",
+        age: |kept| kept.reports,
+        delete: "delete from webhook_outcomes where day in (select distinct day from webhook_outcomes where day < $1 order \
+                 by day limit $2)",
     },
     Rule {
         age: |_| CODES,

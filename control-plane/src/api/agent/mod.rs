@@ -3,12 +3,13 @@
 
 use super::problem::Refused;
 use crate::link::{Heard, Link, Refusal, Request};
+use crate::request::{count, note};
 use actix_web::http::header::HeaderMap;
 use actix_web::web::{self, Bytes, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt as _;
 use purser_proto::link::limits::LARGEST_MESSAGE;
-use purser_proto::link::{ENROLL, Problem, SYNC, assertion, codes};
+use purser_proto::link::{ENROLL, KEYS, Problem, SYNC, assertion, codes};
 use serde::Serialize;
 
 /// What is believed of an announced length before anything has come.
@@ -16,18 +17,53 @@ const PROMISED: usize = 64 << 10;
 
 /// Routes of the link; expects a [`Link`] as data.
 pub fn routes(config: &mut ServiceConfig) {
-    config.route(ENROLL, web::post().to(enroll)).route(SYNC, web::post().to(sync));
+    config
+        .route(ENROLL, web::post().to(enroll))
+        .route(SYNC, web::post().to(sync))
+        .route(KEYS, web::post().to(keys));
 }
 
 async fn enroll(link: Data<Link>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Refused> {
     let body = whole(&request, payload).await?;
-    answer(link.enroll(asked(&request, &body)).await)
+    let done = link.enroll(asked(&request, &body)).await;
+    count(&request, |metrics| &metrics.enrollments, outcome(&done));
+    answer(done)
 }
 
 async fn sync(link: Data<Link>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Refused> {
     // In a box of its own, so that body and buffers are gone while the request waits.
     match Box::pin(hear(&link, &request, payload)).await? {
-        Ok(heard) => answer(link.answer(heard).await),
+        Ok(heard) => {
+            note(&request, |note| {
+                note.agent = Some(heard.agent().to_owned());
+                note.parked = true;
+            });
+            let done = link.answer(heard).await;
+            count(&request, |metrics| &metrics.syncs, outcome(&done));
+            answer(done)
+        }
+        Err(refusal) => {
+            let refused = Err(refusal);
+            count(&request, |metrics| &metrics.syncs, outcome(&refused));
+            answer::<()>(refused)
+        }
+    }
+}
+
+/// How it ended, in a word for the figures.
+fn outcome<T>(result: &Result<T, Refusal>) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(Refusal::Store(_)) => "error",
+        Err(Refusal::WaitsForApproval) => "waits-for-approval",
+        Err(_) => "refused",
+    }
+}
+
+async fn keys(link: Data<Link>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Refused> {
+    let body = whole(&request, payload).await?;
+    match link.rotate(asked(&request, &body)).await {
+        Ok(()) => Ok(HttpResponse::NoContent().finish()),
         Err(refusal) => answer::<()>(Err(refusal)),
     }
 }
