@@ -254,3 +254,6 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.push(format!(".{ending}"));
     path.with_file_name(name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,3 +86,6 @@ pub async fn forget(store: &Store, kept: &Retention, now: Millis) -> Result<u64,
 async fn portion(tx: &mut Tx, delete: &'static str, before: Millis) -> Result<u64, StoreError> {
     Ok(sqlx::query(delete).bind(before).bind(PORTION).execute(tx.connection()).await?.rows_affected())
 }
+
+#[cfg(test)]
+mod tests;
