@@ -27,13 +27,18 @@ struct Scene {
     clock: Clock,
     notify: Notify,
     tenant: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Scene {
     async fn new(change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&format!("sqlite:{}/control.db", folder.path().display())).await.unwrap();
+        let url = format!("sqlite:{}/control.db", folder.path().display());
+        Self::on(&url, folder, change).await
+    }
+
+    async fn on(url: &str, folder: TempDir, change: impl FnOnce(&mut Settings)) -> Self {
+        let store = Store::open(url).await.unwrap();
         let clock = Clock::manual(timestamp(1_800_000_000_000));
         let mut settings = Settings::defaults();
         settings.alerts.http_to_loopback = true;
@@ -44,7 +49,7 @@ impl Scene {
         let tenant =
             store.write(move |tx| Box::pin(async move { tenants::create(tx, "Example", now).await }));
         let tenant = tenant.await.unwrap().id;
-        Self { store, clock, notify, tenant, _folder: folder }
+        Self { store, clock, notify, tenant, folder }
     }
 
     fn now(&self) -> Millis {
@@ -165,6 +170,41 @@ async fn an_alert_opens_goes_on_repeats_and_is_resolved() {
     scene.pass(15 * MINUTE);
     assert_eq!(scene.evaluate().await.opened, 1);
     assert_eq!(scene.notify.metrics.alerts_evaluated.get(), scene.now() / 1000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_holds_on_postgresql() {
+    let server = crate::testing::Postgres::start().await;
+    let scene = Scene::on(&server.database().await, tempfile::tempdir().unwrap(), |_| {}).await;
+    let receiver = receiver::Receiver::start().await;
+    let destination = scene.destination(Way::Webhook, &receiver.url()).await;
+    scene.wish(Wishes { digest_hour: Some(0), ..Wishes::default() }).await;
+    scene.agent("a1", "north").await;
+    scene.notice("a1", NoticeLevel::Security, "secret-for-another-origin").await;
+    scene.pass(15 * MINUTE);
+    assert_eq!(scene.evaluate().await.opened, 2);
+    assert_eq!(scene.notify.send_due().await.unwrap(), 2);
+    receiver.answers("500 Away");
+    scene.pass(25 * 60 * MINUTE);
+    assert_eq!(scene.evaluate().await, Evaluated { opened: 0, repeated: 1, resolved: 1 });
+    assert!(scene.notify.send_due().await.unwrap() > 0);
+    scene.speaks("a1", 30).await;
+    scene.pass(5 * MINUTE);
+    scene.speaks("a1", 30).await;
+    let done = scene.evaluate().await;
+    assert_eq!((done.opened, done.resolved), (1, 1));
+    receiver.answers("200 Back");
+    scene.pass(60 * MINUTE);
+    while scene.notify.send_due().await.unwrap() > 0 {}
+    let sent = scene.sent(&destination).await;
+    assert!(sent.iter().all(|message| message.state == "delivered"), "{sent:?}");
+    assert_eq!(sent.iter().filter(|message| message.event == "digest").count(), 1);
+    let (tenant, id) = (scene.tenant.clone(), destination.id);
+    let removed = scene
+        .store
+        .write(move |tx| Box::pin(async move { alerts::remove_destination(tx, &tenant, &id).await }));
+    removed.await.unwrap();
+    scene.store.close().await;
 }
 
 #[tokio::test]

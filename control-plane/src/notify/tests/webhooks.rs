@@ -159,8 +159,8 @@ async fn no_secret_of_a_destination_is_in_the_database() {
     let scene = Scene::new(|_| {}).await;
     let destination = scene.destination(Way::Webhook, "https://alerts.example.test/in").await;
     let shown = secret(&scene, &destination);
-    let bytes = std::fs::read(scene._folder.path().join("control.db")).unwrap();
-    let wal = std::fs::read(scene._folder.path().join("control.db-wal")).unwrap_or_default();
+    let bytes = std::fs::read(scene.folder.path().join("control.db")).unwrap();
+    let wal = std::fs::read(scene.folder.path().join("control.db-wal")).unwrap_or_default();
     let raw = shown.strip_prefix("whsec_").unwrap().as_bytes();
     for file in [bytes, wal] {
         assert!(!file.windows(raw.len()).any(|window| window == raw));

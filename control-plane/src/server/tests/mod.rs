@@ -3,6 +3,7 @@
 mod canaries;
 mod ending;
 mod limits;
+mod services;
 mod slow;
 mod tls;
 

@@ -79,50 +79,52 @@ async fn count(store: &Store, table: &str) -> i64 {
     query.fetch_one(&mut *store.read().await.unwrap()).await.unwrap()
 }
 
-async fn old_rows_go_and_the_rest_stays(store: Store) {
+async fn old_rows_go_and_the_rest_stays(store: &Store) {
     for sql in KEPT {
-        execute(&store, (*sql).to_owned()).await;
+        execute(store, (*sql).to_owned()).await;
     }
     let mut always = std::collections::BTreeMap::new();
-    for (table, insert) in ROWS {
-        always.insert(*table, count(&store, table).await);
+    let here = || ROWS.iter().filter(|(table, _)| store.engine() == Engine::Sqlite || *table != "wakes");
+    for (table, insert) in here() {
+        always.insert(*table, count(store, table).await);
         for (number, age) in [0, 1, 29, 89, 91, 400].into_iter().enumerate() {
             let sql =
                 insert.replace("{}", &number.to_string()).replace("{at}", &(NOW - age * DAY).to_string());
-            execute(&store, sql).await;
+            execute(store, sql).await;
         }
     }
     let kept = Settings::defaults().retention;
-    assert!(forget(&store, &kept, NOW).await.unwrap() > 0);
-    for (table, _) in ROWS {
+    assert!(forget(store, &kept, NOW).await.unwrap() > 0);
+    for (table, _) in here() {
         let left = match *table {
             "wakes" => 1,
             "codes" => 3,
             _ => 4,
         };
-        assert_eq!(count(&store, table).await - always[table], left, "{table}");
+        assert_eq!(count(store, table).await - always[table], left, "{table}");
     }
-    assert_eq!(forget(&store, &kept, NOW).await.unwrap(), 0, "there is nothing more to forget");
-    assert!(forget(&store, &kept, NOW + 10_000 * DAY).await.unwrap() > 0);
-    for (table, _) in ROWS {
-        assert_eq!(count(&store, table).await, always[table], "{table}");
+    assert_eq!(forget(store, &kept, NOW).await.unwrap(), 0, "there is nothing more to forget");
+    assert!(forget(store, &kept, NOW + 10_000 * DAY).await.unwrap() > 0);
+    for (table, _) in here() {
+        assert_eq!(count(store, table).await, always[table], "{table}");
     }
-    assert_eq!((count(&store, "revisions").await, count(&store, "agents").await), (1, 1));
-    store.close().await;
+    assert_eq!((count(store, "revisions").await, count(store, "agents").await), (1, 1));
 }
 
 #[tokio::test]
 async fn old_rows_are_forgotten_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&format!("sqlite:{}/control.db", folder.path().display())).await.unwrap();
-    old_rows_go_and_the_rest_stays(store).await;
+    old_rows_go_and_the_rest_stays(&store).await;
+    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn old_rows_are_forgotten_on_postgresql() {
     let server = Postgres::start().await;
     let store = Store::open(&server.database().await).await.unwrap();
-    old_rows_go_and_the_rest_stays(store).await;
+    old_rows_go_and_the_rest_stays(&store).await;
+    store.close().await;
 }
 
 #[tokio::test]
