@@ -4,8 +4,11 @@
 mod agent;
 mod backup;
 mod code;
+mod command;
+mod hook;
 mod output;
 mod restore;
+mod secret;
 mod serve;
 mod tenant;
 
@@ -49,6 +52,15 @@ enum Noun {
     Backup(backup::Backup),
     /// Put a backup in the place of the database.
     Restore(restore::Restore),
+    /// What agents are asked to do.
+    #[command(subcommand)]
+    Command(command::Command),
+    /// Addresses that senders of webhooks call.
+    #[command(subcommand)]
+    Hook(hook::Hook),
+    /// Sealed secrets for agents.
+    #[command(subcommand)]
+    Secret(secret::Secret),
 }
 
 /// What the verbs share.
@@ -84,6 +96,9 @@ impl Cli {
             Noun::Tenant(tenant) => tenant.run(&context).await?,
             Noun::Code(code) => code.run(&context).await?,
             Noun::Agent(agent) => agent.run(&context).await?,
+            Noun::Command(command) => command.run(&context).await?,
+            Noun::Hook(hook) => hook.run(&context).await?,
+            Noun::Secret(secret) => secret.run(&context).await?,
         }
         context.store.close().await;
         Ok(())
