@@ -2,13 +2,14 @@
 //!
 //! - floor 1: [`clock`], [`secrets`] (what is drawn at random), [`store`] (SQLite or PostgreSQL);
 //! - floor 2: [`wake`] (requests that wait), [`link`] (what is decided about agents), [`ingress`] (webhooks: sealed and kept),
-//!   [`configurations`] (revisions, templates);
+//!   [`configurations`] (revisions, templates), [`accounts`] (people and programs that use the admin API);
 //! - floor 3: [`api`] (HTTP: translates, decides nothing);
 //! - floor 4: [`server`];
 //! - floor 5: [`cli`] (one file per noun).
 //!
 //! Agents do not need it; they run stand-alone from their own `purser.toml`.
 
+pub mod accounts;
 pub mod api;
 pub mod cli;
 pub mod clock;

@@ -3,9 +3,12 @@
 
 mod agent;
 mod code;
+pub mod config;
+mod openapi;
 mod output;
 mod serve;
 mod tenant;
+mod user;
 
 use crate::clock::Clock;
 use crate::store::Store;
@@ -41,6 +44,14 @@ enum Noun {
     /// Enrolled agents.
     #[command(subcommand)]
     Agent(agent::Agent),
+    /// People who use the admin API.
+    #[command(subcommand)]
+    User(user::User),
+    /// Configurations out of a repository, by way of a running control plane.
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Print the document that describes the admin API.
+    Openapi,
 }
 
 /// What the verbs share.
@@ -55,12 +66,23 @@ impl Cli {
     /// # Errors
     /// In words for the person who asked.
     pub async fn run(self) -> anyhow::Result<()> {
+        let noun = match self.noun {
+            // These need no database.
+            Noun::Config(config) => return config.run().await,
+            Noun::Openapi => {
+                openapi::run();
+                return Ok(());
+            }
+            other => other,
+        };
         let context = Context { store: Store::open(&self.database).await?, clock: Clock::system() };
-        match self.noun {
+        match noun {
             Noun::Serve(serve) => return serve.run(context).await,
             Noun::Tenant(tenant) => tenant.run(&context).await?,
             Noun::Code(code) => code.run(&context).await?,
             Noun::Agent(agent) => agent.run(&context).await?,
+            Noun::User(user) => user.run(&context).await?,
+            Noun::Config(_) | Noun::Openapi => {}
         }
         context.store.close().await;
         Ok(())

@@ -1,6 +1,7 @@
 //! The HTTP server: which routes there are and what they share.
 
 use crate::api;
+use crate::api::admin::Admin;
 use crate::clock::Clock;
 use crate::ingress::Ingress;
 use crate::link::Link;
@@ -27,6 +28,8 @@ pub struct Services {
     pub clock: Clock,
     /// Webhooks on their way in.
     pub ingress: Ingress,
+    /// The admin API, where there is one.
+    pub admin: Option<Admin>,
 }
 
 /// Why nothing is served.
@@ -59,7 +62,13 @@ impl Services {
     /// Services over a store.
     pub fn new(store: Store, clock: Clock) -> Self {
         let ingress = Ingress::new(store.clone(), clock.clone());
-        Self { store, wake: Wake::new(), clock, ingress }
+        Self { store, wake: Wake::new(), clock, ingress, admin: None }
+    }
+
+    /// The same with the admin API.
+    #[must_use]
+    pub fn with_admin(self, admin: Admin) -> Self {
+        Self { admin: Some(admin), ..self }
     }
 
     /// All routes, with what they share.
@@ -71,6 +80,10 @@ impl Services {
             .service(health)
             .configure(api::agent::routes)
             .configure(api::hooks::routes);
+        // After the link: its routes lie below the same `/v1`.
+        if let Some(admin) = &self.admin {
+            admin.routes(config);
+        }
     }
 }
 
@@ -127,6 +140,9 @@ pub async fn sweep_once(services: &Services) -> Result<(), StoreError> {
     services.store.write(move |tx| Box::pin(nonces::forget(tx, timely))).await?;
     services.store.write(move |tx| Box::pin(commands::expire(tx, now))).await?;
     services.store.write(move |tx| Box::pin(deliveries::expire(tx, now))).await?;
+    if let Some(admin) = &services.admin {
+        admin.accounts().prune().await?;
+    }
     services.ingress.flush().await
 }
 

@@ -27,7 +27,7 @@ macro_rules! migration {
 }
 
 /// One a line, in order.
-pub(super) const MIGRATIONS: &[Migration] = &[migration!(1, "0001_link")];
+pub(super) const MIGRATIONS: &[Migration] = &[migration!(1, "0001_link"), migration!(100, "0100_accounts")];
 
 /// The newest step that this program knows.
 pub const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].number;

@@ -5,6 +5,7 @@
 //! writes, many operations to a transaction; whoever asked is answered after the commit. Reading goes through a pool.
 //! Modules per group of tables hold functions that take a connection, so that they combine within one transaction.
 
+pub mod admin_audit;
 pub mod agents;
 pub mod codes;
 pub mod commands;
@@ -12,14 +13,18 @@ pub mod deliveries;
 mod engine;
 pub mod error;
 pub mod hooks;
+pub mod idempotency;
 pub mod lives;
 mod migrations;
 pub mod nonces;
 pub mod reports;
 pub mod revisions;
 pub mod sealed;
+pub mod sessions;
 pub mod templates;
 pub mod tenants;
+pub mod tokens;
+pub mod users;
 mod writer;
 
 pub use engine::Engine;
