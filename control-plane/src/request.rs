@@ -2,9 +2,16 @@
 //! here who called, and never read `X-Forwarded-For` themselves: anybody can write that.
 
 use crate::metrics::{self, Metrics, Outcomes};
+use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::web::Data;
 use actix_web::{HttpMessage as _, HttpRequest};
 use std::net::{IpAddr, Ipv4Addr};
+
+/// Names a request in logs and answers.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest and shortest request id that is taken from a client.
+const REQUEST_ID_LENGTH: std::ops::RangeInclusive<usize> = 8..=64;
 
 /// Who called, as far as it can be believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +37,25 @@ impl Default for Caller {
     }
 }
 
-/// Who called. Without the server in front (a handler's own test) nobody in particular.
+/// Who called. Without the server in front (a handler's own test) whoever is at the other end.
 pub fn caller(request: &HttpRequest) -> Caller {
-    request.extensions().get::<Caller>().cloned().unwrap_or_default()
+    if let Some(caller) = request.extensions().get::<Caller>() {
+        return caller.clone();
+    }
+    let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    Caller { address, request_id: request_id(request.headers()), ..Caller::default() }
+}
+
+/// The client's own id, if it looks like one, so that a request can be followed through several systems.
+pub fn request_id(headers: &HeaderMap) -> String {
+    let well_formed = |id: &&str| {
+        REQUEST_ID_LENGTH.contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    };
+    match headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(well_formed) {
+        Some(id) => id.to_owned(),
+        None => format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)),
+    }
 }
 
 /// What a handler tells for the line of the log.
@@ -73,6 +96,7 @@ mod tests {
         note(&request, |note| note.agent = Some("a1".into()));
         let both = Note { tenant: Some("t1".into()), agent: Some("a1".into()), parked: false };
         assert_eq!(request.extensions().get::<Note>(), Some(&both));
-        assert_eq!(caller(&request), Caller::default());
+        assert_eq!(caller(&request).request_id.len(), 32);
+        assert!(caller(&request).certificate_subject.is_none());
     }
 }

@@ -1,5 +1,6 @@
 //! HTTP: translates between requests and what the floors below decide. Nothing is decided here.
 
+pub mod admin;
 pub mod agent;
 pub mod hooks;
 pub mod problem;

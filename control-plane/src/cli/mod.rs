@@ -5,12 +5,15 @@ mod agent;
 mod backup;
 mod code;
 mod command;
+pub mod config;
 mod hook;
+mod openapi;
 mod output;
 mod restore;
 mod secret;
 mod serve;
 mod tenant;
+mod user;
 
 use crate::clock::Clock;
 use crate::settings::{self, Layers, Settings};
@@ -61,6 +64,14 @@ enum Noun {
     /// Sealed secrets for agents.
     #[command(subcommand)]
     Secret(secret::Secret),
+    /// People who use the admin API.
+    #[command(subcommand)]
+    User(user::User),
+    /// Configurations out of a repository, by way of a running control plane.
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Print the document that describes the admin API.
+    Openapi,
 }
 
 /// What the verbs share.
@@ -75,30 +86,40 @@ impl Cli {
     /// # Errors
     /// In words for the person who asked.
     pub async fn run(self) -> anyhow::Result<()> {
+        // These need neither settings nor a database.
+        let noun = match self.noun {
+            Noun::Config(config) => return config.run().await,
+            Noun::Openapi => {
+                openapi::run();
+                return Ok(());
+            }
+            other => other,
+        };
         let mut flags = Vec::new();
         if let Some(database) = self.database {
             flags.push(("database.url", database));
         }
-        if let Noun::Serve(serve) = &self.noun {
+        if let Noun::Serve(serve) = &noun {
             flags.extend(serve.flags());
         }
         let settings = settings(self.settings.as_deref(), flags)?;
         let clock = Clock::system();
-        let noun = match self.noun {
+        let noun = match noun {
             Noun::Serve(serve) => return serve.run(settings, clock).await,
             Noun::Backup(backup) => return backup.run(&settings, &clock).await,
             Noun::Restore(restore) => return restore.run(&settings, &clock).await,
-            noun => noun,
+            other => other,
         };
         let context = Context { store: open(&settings).await?, clock };
         match noun {
-            Noun::Serve(_) | Noun::Backup(_) | Noun::Restore(_) => {}
+            Noun::Serve(_) | Noun::Backup(_) | Noun::Restore(_) | Noun::Config(_) | Noun::Openapi => {}
             Noun::Tenant(tenant) => tenant.run(&context).await?,
             Noun::Code(code) => code.run(&context).await?,
             Noun::Agent(agent) => agent.run(&context).await?,
             Noun::Command(command) => command.run(&context).await?,
             Noun::Hook(hook) => hook.run(&context).await?,
             Noun::Secret(secret) => secret.run(&context).await?,
+            Noun::User(user) => user.run(&context).await?,
         }
         context.store.close().await;
         Ok(())

@@ -22,3 +22,9 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) {
     print(&head.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>());
     rows.iter().for_each(|row| print(row));
 }
+
+/// Prints a text that ends its own lines.
+#[expect(clippy::print_stdout, reason = "this is what the person asked for")]
+pub(super) fn raw(text: &str) {
+    print!("{text}");
+}

@@ -2,9 +2,11 @@
 
 use super::open;
 use super::output::line;
+use crate::accounts::oidc::ProviderSettings;
+use crate::api::admin::Admin;
 use crate::clock::Clock;
 use crate::server::{self, Addresses, Services};
-use crate::settings::Settings;
+use crate::settings::{Oidc, Settings};
 use clap::Args;
 use std::net::SocketAddr;
 
@@ -23,6 +25,9 @@ pub(super) struct Serve {
     /// Address where `/metrics` is answered.
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
+    /// How browsers reach this server: `https://control.example.test` [env: PURSER_CONTROL_PUBLIC_URL=].
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
     /// Any other setting, such as `--set limits.connections=50000`.
     #[arg(long = "set", value_name = "SETTING=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
@@ -42,6 +47,7 @@ impl Serve {
             self.settings.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
         let mut add = |name, value: Option<String>| flags.extend(value.map(|value| (name, value)));
         add("server.listen", self.listen.map(|address| address.to_string()));
+        add("server.public_url", self.public_url.clone());
         add("tls.certificate", self.certificate.clone());
         add("tls.key", self.key.clone());
         add("metrics.listen", self.metrics.map(|address| address.to_string()));
@@ -51,9 +57,19 @@ impl Serve {
     pub(super) async fn run(self, settings: Settings, clock: Clock) -> anyhow::Result<()> {
         server::log::begin(&settings.log)?;
         let store = open(&settings).await?;
-        server::serve(Services::with(store, clock, settings), announce).await?;
+        let providers = settings.oidc.as_ref().map(provider).into_iter().collect();
+        let public_url = settings.server.public_url.clone();
+        let admin = Admin::new(store.clone(), clock.clone(), public_url, providers)?;
+        let services = Services::with(store, clock, settings);
+        let admin = admin.with_notify(services.notify()?);
+        server::serve(services.with_admin(admin), announce).await?;
         Ok(())
     }
+}
+
+fn provider(settings: &Oidc) -> ProviderSettings {
+    let Oidc { id, name, tenant, issuer, client_id, client_secret } = settings.clone();
+    ProviderSettings { id, name, tenant, issuer, client_id, client_secret }
 }
 
 fn announce(addresses: Addresses) {

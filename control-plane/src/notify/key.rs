@@ -11,6 +11,7 @@ use ring::hmac;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 /// What separates these secrets from any other use of the same key.
 const PURPOSE: &str = "purser alert webhooks 1";
@@ -35,48 +36,78 @@ pub enum KeyError {
     NoRandomness(#[from] NoRandomness),
 }
 
-/// The key.
+/// The key; a key file is read, or made, when it is first needed.
 #[derive(Clone)]
-pub struct AlertKey(SecretString);
+pub struct AlertKey {
+    source: Source,
+    loaded: Arc<OnceLock<SecretString>>,
+}
+
+#[derive(Clone)]
+enum Source {
+    Given(SecretString),
+    Beside(PathBuf),
+    Nowhere,
+}
 
 impl AlertKey {
     /// The key of the settings, or of the file beside the database.
-    ///
-    /// # Errors
-    /// [`KeyError`].
-    pub fn of(settings: &Settings) -> Result<Self, KeyError> {
-        if let Some(key) = &settings.alerts.key {
-            return Ok(Self(key.clone()));
-        }
-        let file = file_of(settings.database.url.expose_secret()).map_err(|_| KeyError::Unset)?;
-        let mut name = file.into_os_string();
-        name.push(".alerts-key");
-        Self::beside(Path::new(&name))
+    pub fn of(settings: &Settings) -> Self {
+        let source = match (&settings.alerts.key, file_of(settings.database.url.expose_secret())) {
+            (Some(key), _) => Source::Given(key.clone()),
+            (None, Ok(file)) => {
+                let mut name = file.into_os_string();
+                name.push(".alerts-key");
+                Source::Beside(name.into())
+            }
+            (None, Err(_)) => Source::Nowhere,
+        };
+        Self { source, loaded: Arc::default() }
     }
 
-    fn beside(path: &Path) -> Result<Self, KeyError> {
-        let at = |source| KeyError::File { path: path.to_owned(), source };
-        let read = || std::fs::read_to_string(path).map(|text| Self(SecretString::from(text.trim())));
-        match read() {
-            Ok(key) => Ok(key),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let drawn = draw_token()?;
-                match write_private(path, drawn.expose_secret().as_bytes(), false) {
-                    Ok(()) => Ok(Self(drawn)),
-                    // Another process was faster.
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read().map_err(at),
-                    Err(error) => Err(at(error)),
-                }
-            }
-            Err(error) => Err(at(error)),
+    /// No key.
+    pub fn none() -> Self {
+        Self { source: Source::Nowhere, loaded: Arc::default() }
+    }
+
+    fn key(&self) -> Result<&SecretString, KeyError> {
+        if let Some(key) = self.loaded.get() {
+            return Ok(key);
         }
+        let key = match &self.source {
+            Source::Given(key) => key.clone(),
+            Source::Beside(path) => beside(path)?,
+            Source::Nowhere => return Err(KeyError::Unset),
+        };
+        Ok(self.loaded.get_or_init(|| key))
     }
 
     /// The secret of a destination.
-    pub fn secret(&self, tenant: &str, destination: &str, version: i64) -> SigningSecret {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose_secret().as_bytes());
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn secret(&self, tenant: &str, destination: &str, version: i64) -> Result<SigningSecret, KeyError> {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.key()?.expose_secret().as_bytes());
         let tag = hmac::sign(&key, format!("{PURPOSE}\n{tenant}\n{destination}\n{version}").as_bytes());
-        SigningSecret::new(tag.as_ref().to_vec())
+        Ok(SigningSecret::new(tag.as_ref().to_vec()))
+    }
+}
+
+fn beside(path: &Path) -> Result<SecretString, KeyError> {
+    let at = |source| KeyError::File { path: path.to_owned(), source };
+    let read = || std::fs::read_to_string(path).map(|text| SecretString::from(text.trim()));
+    match read() {
+        Ok(key) => Ok(key),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let drawn = draw_token()?;
+            match write_private(path, drawn.expose_secret().as_bytes(), false) {
+                Ok(()) => Ok(drawn),
+                // Another process was faster.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read().map_err(at),
+                Err(error) => Err(at(error)),
+            }
+        }
+        Err(error) => Err(at(error)),
     }
 }
 
@@ -88,9 +119,11 @@ mod tests {
     fn the_key_file_is_made_once_and_each_destination_has_its_own_secret() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control.db.alerts-key");
-        let (first, again) = (AlertKey::beside(&path).unwrap(), AlertKey::beside(&path).unwrap());
+        let key = || AlertKey { source: Source::Beside(path.clone()), loaded: Arc::default() };
+        let (first, again) = (key(), key());
+        assert!(!path.exists(), "nobody has needed it yet");
         let shown = |key: &AlertKey, tenant, destination, version| {
-            key.secret(tenant, destination, version).shown().expose_secret().to_owned()
+            key.secret(tenant, destination, version).unwrap().shown().expose_secret().to_owned()
         };
         let secret = shown(&first, "t1", "d1", 1);
         assert_eq!(secret, shown(&again, "t1", "d1", 1));

@@ -1,6 +1,5 @@
 //! Sends one message as a mail.
 
-use crate::alerts::message::Message;
 use crate::settings::{Mail, MailSecurity};
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
@@ -91,14 +90,6 @@ impl Mailer {
                 "no connection"
             })),
         }
-    }
-
-    /// Sends a message that is not kept, such as a trial.
-    ///
-    /// # Errors
-    /// [`MailError`].
-    pub async fn send_message(&self, to: &str, id: &str, message: &Message) -> Result<(), MailError> {
-        self.send(to, id, &message.subject, &message.text).await
     }
 }
 

@@ -16,12 +16,11 @@ mod tests;
 
 pub use evaluate::Evaluated;
 
-use crate::alerts::message::trial;
 use crate::clock::{Clock, Millis, millis};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::store::alerts::{Destination, Way};
-use crate::store::{Store, StoreError, alert_messages};
+use crate::store::{Store, StoreError};
 use key::{AlertKey, KeyError};
 use mail::Mailer;
 use secrecy::SecretString;
@@ -39,7 +38,7 @@ pub struct Notify {
     metrics: Metrics,
     webhooks: Webhooks,
     mailer: Option<Mailer>,
-    key: Option<AlertKey>,
+    key: AlertKey,
     /// Since when this node listens to agents.
     since: Millis,
     /// Names this node while it has a turn.
@@ -52,9 +51,6 @@ pub enum NotifyError {
     /// The settings of alerts or mail cannot be used.
     #[error("alerts cannot be sent: {0}")]
     Settings(String),
-    /// The key of signing secrets.
-    #[error(transparent)]
-    Key(#[from] KeyError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -64,7 +60,7 @@ impl Notify {
     /// By the settings. Without a key webhooks wait and say why; everything else works.
     ///
     /// # Errors
-    /// [`NotifyError::Settings`], also when a key file cannot be used.
+    /// [`NotifyError::Settings`].
     pub fn new(
         store: Store,
         clock: Clock,
@@ -72,20 +68,32 @@ impl Notify {
         settings: &Settings,
     ) -> Result<Self, NotifyError> {
         let mailer = settings.mail.as_ref().map(Mailer::new).transpose();
-        let key = match AlertKey::of(settings) {
-            Ok(key) => Some(key),
-            Err(KeyError::Unset) => None,
-            Err(error) => return Err(error.into()),
-        };
         Ok(Self {
             webhooks: Webhooks::new(&settings.alerts).map_err(NotifyError::Settings)?,
             mailer: mailer.map_err(|error| NotifyError::Settings(error.to_string()))?,
-            key,
+            key: AlertKey::of(settings),
             since: millis(&clock),
             node: crate::secrets::draw_id('n').map_err(StoreError::from)?,
             store,
             clock,
             metrics,
+        })
+    }
+
+    /// With neither key nor mail server: everything can be written, webhooks and mails wait.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRandomness`].
+    pub fn plain(store: Store, clock: Clock) -> Result<Self, StoreError> {
+        Ok(Self {
+            webhooks: Webhooks::strict(),
+            mailer: None,
+            key: AlertKey::none(),
+            since: millis(&clock),
+            node: crate::secrets::draw_id('n')?,
+            store,
+            clock,
+            metrics: Metrics::new(),
         })
     }
 
@@ -107,30 +115,15 @@ impl Notify {
     /// # Errors
     /// [`KeyError::Unset`].
     pub fn secret(&self, destination: &Destination) -> Result<SecretString, KeyError> {
-        let key = self.key.as_ref().ok_or(KeyError::Unset)?;
-        Ok(key.secret(&destination.tenant, &destination.id, destination.secret_version).shown())
-    }
-
-    /// Puts a trial into the queue of a destination; the message's id.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn send_trial(&self, destination: Destination) -> Result<String, StoreError> {
-        let now = millis(&self.clock);
-        let message = trial(&destination.tenant, now);
-        self.store
-            .write(move |tx| {
-                Box::pin(async move { alert_messages::enqueue(tx, &destination, &message, now).await })
-            })
-            .await
+        let secret = self.key.secret(&destination.tenant, &destination.id, destination.secret_version)?;
+        Ok(secret.shown())
     }
 
     /// What signs at this moment, the newest first.
     fn signing(&self, destination: &Destination, now: Millis) -> Result<Vec<SigningSecret>, KeyError> {
-        let key = self.key.as_ref().ok_or(KeyError::Unset)?;
         let version = destination.secret_version;
         let before = (version > 1 && now - destination.rotated_at < OVERLAP).then_some(version - 1);
-        let secret = |version| key.secret(&destination.tenant, &destination.id, version);
-        Ok(std::iter::once(version).chain(before).map(secret).collect())
+        let secret = |version| self.key.secret(&destination.tenant, &destination.id, version);
+        std::iter::once(version).chain(before).map(secret).collect()
     }
 }

@@ -70,6 +70,11 @@ impl Webhooks {
         Ok(Self { allowed: settings.into(), authority })
     }
 
+    /// To public addresses only, trusting what the system trusts.
+    pub fn strict() -> Self {
+        Self { allowed: Allowed::default(), authority: None }
+    }
+
     /// What is allowed.
     pub fn allowed(&self) -> Allowed {
         self.allowed

@@ -8,7 +8,7 @@ use super::body::{self, BodyLimit, Room};
 use super::connection::Phase;
 use super::{problem_response, proxy};
 use crate::metrics::{Answered, Metrics};
-use crate::request::{Caller, Note};
+use crate::request::{Caller, Note, REQUEST_ID, request_id};
 use crate::settings::{Limits, Proxy};
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -24,12 +24,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 use tracing::Instrument as _;
-
-/// Names a request in logs and answers.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Longest and shortest request id that is taken from a client.
-const REQUEST_ID_LENGTH: std::ops::RangeInclusive<usize> = 8..=64;
 
 /// What the front goes by.
 #[derive(Clone, Debug)]
@@ -219,18 +213,6 @@ impl Line {
 fn head_bytes(request: &ServiceRequest) -> usize {
     let line = request.method().as_str().len() + request.uri().to_string().len() + 12;
     request.headers().iter().fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
-}
-
-/// The client's own id, if it looks like one, so that a request can be followed through several systems.
-fn request_id(headers: &HeaderMap) -> String {
-    let well_formed = |id: &&str| {
-        REQUEST_ID_LENGTH.contains(&id.len())
-            && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-    };
-    match headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(well_formed) {
-        Some(id) => id.to_owned(),
-        None => format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)),
-    }
 }
 
 /// Clients may invent methods; the log and the figures know only these.

@@ -97,5 +97,8 @@ pub async fn sweep_once(services: &Services) -> Result<(), StoreError> {
     services.store.write(move |tx| Box::pin(nonces::forget(tx, timely))).await?;
     services.store.write(move |tx| Box::pin(commands::expire(tx, now))).await?;
     services.store.write(move |tx| Box::pin(deliveries::expire(tx, now))).await?;
+    if let Some(admin) = &services.admin {
+        admin.accounts().prune().await?;
+    }
     services.ingress.flush().await
 }

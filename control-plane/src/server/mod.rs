@@ -13,7 +13,6 @@ mod services;
 mod tests;
 pub mod tls;
 
-pub use front::REQUEST_ID;
 pub use jobs::sweep_once;
 pub use probes::StoreCheck;
 pub use services::{Addresses, Services, serve, serve_until};

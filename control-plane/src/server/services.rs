@@ -2,6 +2,7 @@
 
 use super::{Parts, Routes, ServeError, StoreCheck, jobs};
 use crate::api;
+use crate::api::admin::Admin;
 use crate::clock::Clock;
 use crate::drain::Drain;
 use crate::ingress::Ingress;
@@ -27,6 +28,8 @@ pub struct Services {
     pub clock: Clock,
     /// Webhooks on their way in.
     pub ingress: Ingress,
+    /// The admin API, where there is one.
+    pub admin: Option<Admin>,
     /// The settings.
     pub settings: Arc<Settings>,
     /// The figures.
@@ -56,11 +59,16 @@ impl Services {
     pub fn with(store: Store, clock: Clock, settings: Settings) -> Self {
         let metrics = Metrics::new();
         let batches = metrics.writer_batch.clone();
-        #[expect(clippy::cast_precision_loss, reason = "a batch has a few hundred operations")]
         store.set_observer(Box::new(move |operations| batches.observe(operations as f64)));
         let ingress = Ingress::new(store.clone(), clock.clone());
         let (wake, settings, drain) = (Wake::new(), Arc::new(settings), Drain::new());
-        Self { store, wake, clock, ingress, settings, metrics, drain }
+        Self { store, wake, clock, ingress, admin: None, settings, metrics, drain }
+    }
+
+    /// The same with the admin API.
+    #[must_use]
+    pub fn with_admin(self, admin: Admin) -> Self {
+        Self { admin: Some(admin), ..self }
     }
 
     /// All routes, with what they share. **The one place where the application is plugged in**: data that handlers
@@ -74,6 +82,10 @@ impl Services {
             .app_data(Data::new(self.ingress.clone()))
             .configure(api::agent::routes)
             .configure(api::hooks::routes);
+        // After the link: its routes lie below the same `/v1`.
+        if let Some(admin) = &self.admin {
+            admin.routes(config);
+        }
     }
 
     /// Who tells people.

@@ -97,6 +97,16 @@ pub const KEYS: &[Key] = &[
     secret("metrics.token", "Bearer token with which `/metrics` is answered on the main address"),
     text("log.level", "info", "A level, or a filter such as `info,purser_control::link=debug`"),
     text("log.format", "json", "`json` or `text`"),
+    text("oidc.issuer", "", "Identity provider at which people log in: its issuer, letter by letter"),
+    text("oidc.id", "sso", "Its name in addresses: a-z, 0-9 and `-`"),
+    text("oidc.name", "Single sign-on", "Its name for people"),
+    text(
+        "oidc.tenant",
+        "*",
+        "Id of the tenant whose people it knows; `*` = those who look after all tenants",
+    ),
+    text("oidc.client_id", "", "What it calls this control plane"),
+    secret("oidc.client_secret", "How this control plane proves to be that"),
     text("mail.host", "", "SMTP server; without one no mail is sent"),
     number(
         "mail.port",

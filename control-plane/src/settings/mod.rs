@@ -41,6 +41,8 @@ pub struct Settings {
     pub metrics: Metrics,
     /// What is logged and how.
     pub log: Log,
+    /// An identity provider.
+    pub oidc: Option<Oidc>,
     /// Where mails go out.
     pub mail: Option<Mail>,
     /// Alerts.
@@ -148,6 +150,23 @@ pub struct Log {
     pub json: bool,
 }
 
+/// An identity provider.
+#[derive(Clone, Debug)]
+pub struct Oidc {
+    /// Its name in addresses.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// The tenant whose people it knows.
+    pub tenant: String,
+    /// Its issuer.
+    pub issuer: String,
+    /// What it calls this control plane.
+    pub client_id: String,
+    /// How this control plane proves to be that.
+    pub client_secret: SecretString,
+}
+
 /// Where mails go out.
 #[derive(Clone, Debug)]
 pub struct Mail {
@@ -231,6 +250,7 @@ impl Settings {
                 token: long_secret(&mut reader, "metrics.token", 16),
             },
             log: log(&mut reader),
+            oidc: oidc(&mut reader),
             mail: mail(&mut reader),
             alerts: alerts(&mut reader),
             retention: retention(&mut reader),
@@ -384,6 +404,26 @@ fn log(reader: &mut Reader) -> Log {
         tracing_subscriber::EnvFilter::try_new(text).ok().map(|_| text.to_owned())
     });
     Log { level: level.unwrap_or_else(|| "info".to_owned()), json: json.unwrap_or(true) }
+}
+
+fn oidc(reader: &mut Reader) -> Option<Oidc> {
+    let text = |reader: &mut Reader, name| reader.text(name).unwrap_or_default();
+    let (id, name, tenant) =
+        (text(reader, "oidc.id"), text(reader, "oidc.name"), text(reader, "oidc.tenant"));
+    let (client_id, client_secret) = (reader.text("oidc.client_id"), reader.secret("oidc.client_secret"));
+    let issuer = reader.text("oidc.issuer")?;
+    if client_id.is_none() {
+        reader.wrong(
+            "oidc.client_id",
+            "an issuer is named, but no client",
+            "name the client that was made there",
+        );
+    }
+    if client_secret.is_none() {
+        let fix = "name its file by `oidc.client_secret_file`";
+        reader.wrong("oidc.client_secret", "an issuer is named, but no secret", fix);
+    }
+    Some(Oidc { id, name, tenant, issuer, client_id: client_id?, client_secret: client_secret? })
 }
 
 fn mail(reader: &mut Reader) -> Option<Mail> {

@@ -342,7 +342,8 @@ pub async fn remove_destination(tx: &mut Tx, tenant: &str, id: &str) -> Result<(
     if gone == 1 { Ok(()) } else { Err(StoreError::missing("destination", id)) }
 }
 
-/// Alerts of a tenant, the newest first: those before `before` (an alert's id and the moment it opened), at most `most`.
+/// Alerts of a tenant, the newest first: those behind the one of the id `after` (empty = from the newest on), at most
+/// `most`.
 ///
 /// # Errors
 /// [`StoreError::Database`].
@@ -350,15 +351,15 @@ pub async fn list(
     connection: &mut Connection,
     tenant: &str,
     open_only: bool,
-    before: Option<(Millis, &str)>,
+    after: &str,
     most: i64,
 ) -> Result<Vec<Alert>, StoreError> {
-    let (at, id) = before.unwrap_or((i64::MAX, ""));
     let query = sqlx::query(
-        "select * from alerts where tenant = $1 and (open = 1 or $2 = 0) and (opened_at < $3 or (opened_at = $3 and id < \
-         $4)) order by opened_at desc, id desc limit $5",
+        "select * from alerts where tenant = $1 and (open = 1 or $2 = 0) and ($3 = '' or opened_at < (select opened_at from \
+         alerts where tenant = $1 and id = $3) or (opened_at = (select opened_at from alerts where tenant = $1 and id = $3) \
+         and id < $3)) order by opened_at desc, id desc limit $4",
     );
-    let query = query.bind(tenant).bind(i64::from(open_only)).bind(at).bind(id).bind(most);
+    let query = query.bind(tenant).bind(i64::from(open_only)).bind(after).bind(most);
     query.fetch_all(connection).await?.iter().map(read_alert).collect()
 }
 

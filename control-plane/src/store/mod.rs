@@ -5,6 +5,7 @@
 //! writes, many operations to a transaction; whoever asked is answered after the commit. Reading goes through a pool.
 //! Modules per group of tables hold functions that take a connection, so that they combine within one transaction.
 
+pub mod admin_audit;
 pub mod agents;
 pub mod alert_messages;
 pub mod alerts;
@@ -15,6 +16,7 @@ pub mod deliveries;
 mod engine;
 pub mod error;
 pub mod hooks;
+pub mod idempotency;
 pub mod lives;
 mod migrations;
 pub mod nonces;
@@ -22,9 +24,12 @@ pub mod reports;
 pub mod retention;
 pub mod revisions;
 pub mod sealed;
+pub mod sessions;
 pub mod templates;
 pub mod tenants;
+pub mod tokens;
 pub mod turns;
+pub mod users;
 mod writer;
 
 pub use engine::Engine;

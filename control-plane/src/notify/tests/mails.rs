@@ -177,7 +177,7 @@ async fn a_server_with_a_foreign_certificate_gets_nothing() {
     let mail = Mail { ca_file: None, ..server.settings(MailSecurity::Tls) };
     let scene = Scene::new(|settings| settings.mail = Some(mail)).await;
     let destination = scene.destination(Way::Mail, "ops@example.test").await;
-    scene.notify.send_trial(destination.clone()).await.unwrap();
+    scene.trial(&destination).await;
     scene.notify.send_due().await.unwrap();
     assert_eq!(scene.sent(&destination).await[0].state, "waiting");
     assert_eq!(server.heard(), "");
@@ -199,7 +199,7 @@ async fn what_is_refused_for_good_is_not_tried_again_and_what_is_refused_for_now
 async fn without_a_mail_server_a_mail_waits_and_says_why() {
     let scene = Scene::new(|_| {}).await;
     let destination = scene.destination(Way::Mail, "ops@example.test").await;
-    scene.notify.send_trial(destination.clone()).await.unwrap();
+    scene.trial(&destination).await;
     scene.notify.send_due().await.unwrap();
     let sent = scene.sent(&destination).await;
     assert!(sent[0].last_error.as_ref().unwrap().contains("`mail.host`"), "{sent:?}");

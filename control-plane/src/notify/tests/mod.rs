@@ -120,6 +120,16 @@ impl Scene {
         made.await.unwrap()
     }
 
+    /// Puts a trial into the queue of a destination.
+    async fn trial(&self, to: &Destination) {
+        let (to, now) = (to.clone(), self.now());
+        let message = crate::alerts::message::trial(&to.tenant, now);
+        let queued = self
+            .store
+            .write(move |tx| Box::pin(async move { alert_messages::enqueue(tx, &to, &message, now).await }));
+        queued.await.unwrap();
+    }
+
     async fn wish(&self, wishes: Wishes) {
         let (tenant, now) = (self.tenant.clone(), self.now());
         let made = self
@@ -163,7 +173,7 @@ async fn an_alert_opens_goes_on_repeats_and_is_resolved() {
     assert_eq!(scene.evaluate().await.resolved, 1);
     assert!(scene.open().await.is_empty());
     let all =
-        alerts::list(&mut *scene.store.read().await.unwrap(), &scene.tenant, false, None, 10).await.unwrap();
+        alerts::list(&mut *scene.store.read().await.unwrap(), &scene.tenant, false, "", 10).await.unwrap();
     assert_eq!(all.len(), 1);
     assert!(all[0].resolved_at.is_some());
     // It is the next one when it happens again.

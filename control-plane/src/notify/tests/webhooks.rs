@@ -42,7 +42,7 @@ async fn a_receiver_that_is_away_gets_it_later_with_the_same_id_and_a_fresh_sign
     let receiver = Receiver::start().await;
     receiver.answers("500 Away");
     let destination = scene.destination(Way::Webhook, &receiver.url()).await;
-    scene.notify.send_trial(destination.clone()).await.unwrap();
+    scene.trial(&destination).await;
     for (attempt, pause) in PAUSES.iter().take(4).enumerate() {
         assert_eq!(scene.notify.send_due().await.unwrap(), 1, "attempt {attempt}");
         let sent = scene.sent(&destination).await;
@@ -73,7 +73,7 @@ async fn after_some_days_it_is_given_up() {
     let receiver = Receiver::start().await;
     receiver.answers("404 Nothing here");
     let destination = scene.destination(Way::Webhook, &receiver.url()).await;
-    scene.notify.send_trial(destination.clone()).await.unwrap();
+    scene.trial(&destination).await;
     for _ in 0..20 {
         scene.notify.send_due().await.unwrap();
         scene.pass(2 * DAY);
@@ -88,7 +88,7 @@ async fn a_receiver_says_when_to_come_back_or_never() {
     let receiver = Receiver::start().await;
     let destination = scene.destination(Way::Webhook, &receiver.url()).await;
     receiver.answers("503 Later\r\nretry-after: 3600");
-    scene.notify.send_trial(destination.clone()).await.unwrap();
+    scene.trial(&destination).await;
     scene.notify.send_due().await.unwrap();
     scene.pass(59 * MINUTE);
     assert_eq!(scene.notify.send_due().await.unwrap(), 0);
@@ -111,7 +111,7 @@ async fn redirects_are_not_followed_and_forbidden_places_not_called() {
     let (receiver, inside) = (Receiver::start().await, Receiver::start().await);
     receiver.answers(&format!("302 Elsewhere\r\nlocation: {}", inside.url()));
     let destination = scene.destination(Way::Webhook, &receiver.url()).await;
-    scene.notify.send_trial(destination.clone()).await.unwrap();
+    scene.trial(&destination).await;
     scene.notify.send_due().await.unwrap();
     assert_eq!(scene.sent(&destination).await[0].last_error.as_deref(), Some("the receiver answered 302"));
     assert!(inside.received().is_empty());
@@ -140,10 +140,10 @@ async fn a_replaced_secret_signs_beside_the_new_one_for_a_day() {
         scene.store.write(move |tx| Box::pin(async move { alerts::rotate(tx, &tenant, &id, now).await }));
     let new = rotated.await.unwrap();
     assert_ne!(secret(&scene, &old), secret(&scene, &new));
-    scene.notify.send_trial(new.clone()).await.unwrap();
+    scene.trial(&new).await;
     scene.notify.send_due().await.unwrap();
     scene.pass(25 * 60 * MINUTE);
-    scene.notify.send_trial(new.clone()).await.unwrap();
+    scene.trial(&new).await;
     scene.notify.send_due().await.unwrap();
     let received = receiver.received();
     let genuine = |index: usize, destination: &Destination, now: Millis| {

@@ -1,0 +1,11 @@
+//! The admin API over a real store: every route that the document names is called, so that none can be forgotten.
+
+mod alerts;
+mod document;
+mod fuzz;
+mod identity;
+mod login;
+mod once;
+mod routes;
+mod sample;
+mod world;
