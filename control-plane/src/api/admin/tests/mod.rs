@@ -7,4 +7,5 @@ mod login;
 mod once;
 mod routes;
 mod sample;
+mod work;
 mod world;

@@ -251,7 +251,7 @@ async fn of_the_agent(store: &Store, things: Things, now: Millis) -> Things {
         Box::pin(async move {
             let (tenant, agent) = (things.tenant.clone(), things.agent.clone());
             let template =
-                templates::create(tx, &tenant, "All works", "version = 1\n", "test", now).await?.id;
+                templates::create(tx, &tenant, "First", "version = 1\n", "test", now).await?.id;
             let hook = NewHook {
                 tenant: tenant.clone(),
                 agent: agent.clone(),
