@@ -1,6 +1,6 @@
 //! The whole API under wrong input, made of its own document: wrong types, sizes, ids, methods, encodings. The seed is
-//! fixed, so a failure repeats. Whatever comes, the answer is no 5xx, refusals are problem documents, and nothing that
-//! somebody else's is in it.
+//! fixed, so a failure repeats. Whatever comes, the answer is no 5xx, refusals are problem documents, and nothing of
+//! another tenant is in them.
 
 use super::sample::{Operation, document, operations, right};
 use super::world::{As, World, request};

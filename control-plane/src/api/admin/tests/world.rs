@@ -250,8 +250,7 @@ async fn of_the_agent(store: &Store, things: Things, now: Millis) -> Things {
     let made = store.write(move |tx| {
         Box::pin(async move {
             let (tenant, agent) = (things.tenant.clone(), things.agent.clone());
-            let template =
-                templates::create(tx, &tenant, "First", "version = 1\n", "test", now).await?.id;
+            let template = templates::create(tx, &tenant, "First", "version = 1\n", "test", now).await?.id;
             let hook = NewHook {
                 tenant: tenant.clone(),
                 agent: agent.clone(),
