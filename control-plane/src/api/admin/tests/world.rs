@@ -127,7 +127,7 @@ impl World {
         let two = things(&store, "South works", "two", now).await;
         let fleet = person(&store, FLEET, "root@fleet.example.test", Role::Owner, now).await;
         let (_, fleet) = session(&store, FLEET, &fleet, now).await;
-        Self { store, clock, admin, one, two, fleet, service, folder: folder }
+        Self { store, clock, admin, one, two, fleet, service, folder }
     }
 
     /// Where the database is.
