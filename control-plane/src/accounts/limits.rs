@@ -41,34 +41,34 @@ struct Failures {
 }
 
 impl LoginLimits {
-    /// Whether a login may be tried.
+    /// Admits a try, and counts it as failed until [`Self::forgive`] says otherwise: so that a thousand tries at once are
+    /// not all admitted before the first of them has failed.
     ///
     /// # Errors
     /// How long to wait.
-    pub fn may_try(&self, account: &str, address: &str, now: i64) -> Result<(), Wait> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let pair = failures.pairs.get(&key(&[account, address])).map_or(0, |times| pause(times, now));
-        let from = failures
-            .addresses
-            .get(&key(&[address]))
-            .map_or(0, |times| ceiling(times, PER_ADDRESS, WINDOW, now));
-        let all = ceiling(&failures.all, PER_MINUTE, 60_000, now);
-        match pair.max(from).max(all) {
-            0 => Ok(()),
-            millis => Err(Wait { millis }),
+    pub fn admit(&self, account: &str, address: &str, now: i64) -> Result<(), Wait> {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.may_try(account, address, now)?;
+        failures.note(account, address, now);
+        Ok(())
+    }
+
+    /// Takes back what [`Self::admit`] counted at that moment: the try did not fail.
+    pub fn forgive(&self, account: &str, address: &str, then: i64) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let Failures { pairs, addresses, all } = &mut *failures;
+        let lists =
+            [pairs.get_mut(&key(&[account, address])), addresses.get_mut(&key(&[address])), Some(all)];
+        for times in lists.into_iter().flatten() {
+            if let Some(at) = times.iter().rposition(|time| *time == then) {
+                times.remove(at);
+            }
         }
     }
 
-    /// Notes a failure.
+    /// Notes a failure of somebody who was admitted for something else.
     pub fn failed(&self, account: &str, address: &str, now: i64) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let Failures { pairs, addresses, all } = &mut *failures;
-        note(pairs, key(&[account, address]), PER_ACCOUNT_AND_ADDRESS, now);
-        note(addresses, key(&[address]), PER_ADDRESS, now);
-        all.retain(|time| now - time < 60_000);
-        if all.len() < 2 * PER_MINUTE {
-            all.push(now);
-        }
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).note(account, address, now);
     }
 
     /// Forgets the failures of who has got in. Those of the address at other accounts stay.
@@ -78,12 +78,35 @@ impl LoginLimits {
     }
 }
 
+impl Failures {
+    fn may_try(&self, account: &str, address: &str, now: i64) -> Result<(), Wait> {
+        let pair = self.pairs.get(&key(&[account, address])).map_or(0, |times| pause(times, now));
+        let from =
+            self.addresses.get(&key(&[address])).map_or(0, |times| ceiling(times, PER_ADDRESS, WINDOW, now));
+        let all = ceiling(&self.all, PER_MINUTE, 60_000, now);
+        match pair.max(from).max(all) {
+            0 => Ok(()),
+            millis => Err(Wait { millis }),
+        }
+    }
+
+    fn note(&mut self, account: &str, address: &str, now: i64) {
+        let Self { pairs, addresses, all } = self;
+        note(pairs, key(&[account, address]), PER_ACCOUNT_AND_ADDRESS, now);
+        note(addresses, key(&[address]), PER_ADDRESS, now);
+        all.retain(|time| now - time < 60_000);
+        if all.len() < 2 * PER_MINUTE {
+            all.push(now);
+        }
+    }
+}
+
 /// Addresses and accounts are remembered by their hash: fixed in size, and nothing to read in a core dump.
 fn key(parts: &[&str]) -> [u8; 16] {
     let mut hash = blake3::Hasher::new();
     for part in parts {
-        hash.update(&(part.len() as u64).to_be_bytes());
-        hash.update(part.to_lowercase().as_bytes());
+        hash.update(&(part.trim().len() as u64).to_be_bytes());
+        hash.update(part.trim().to_lowercase().as_bytes());
     }
     let mut key = [0; 16];
     hash.finalize_xof().fill(&mut key);
@@ -131,14 +154,26 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000_000;
 
+    fn may_try(limits: &LoginLimits, account: &str, address: &str, now: i64) -> Result<(), Wait> {
+        limits.failures.lock().unwrap().may_try(account, address, now)
+    }
+
+    #[test]
+    fn tries_at_once_are_admitted_one_after_the_other() {
+        let limits = LoginLimits::default();
+        let admit = || limits.admit("dora@example.test", "192.0.2.1", NOW);
+        assert_eq!((0..1000).filter(|_| admit().is_ok()).count(), PAUSES_FROM);
+        limits.forgive("dora@example.test", "192.0.2.1", NOW);
+        assert_eq!((admit(), admit().is_err()), (Ok(()), true), "what did not fail makes room for one");
+    }
+
     #[test]
     fn a_thousand_tries_of_one_address_come_to_ten_in_a_window() {
         let limits = LoginLimits::default();
         let mut tried = 0;
         for at in 0..1000 {
             let now = NOW + at * (WINDOW / 1000);
-            if limits.may_try("dora@example.test", "192.0.2.1", now).is_ok() {
-                limits.failed("dora@example.test", "192.0.2.1", now);
+            if limits.admit("dora@example.test", "192.0.2.1", now).is_ok() {
                 tried += 1;
             }
         }
@@ -152,14 +187,14 @@ mod tests {
         let mut pauses = Vec::new();
         for _ in 0..PER_ACCOUNT_AND_ADDRESS {
             limits.failed("dora@example.test", "192.0.2.1", now);
-            let wait =
-                limits.may_try("dora@example.test", "192.0.2.1", now).map_or_else(|wait| wait.millis, |()| 0);
+            let wait = may_try(&limits, "dora@example.test", "192.0.2.1", now)
+                .map_or_else(|wait| wait.millis, |()| 0);
             pauses.push(wait);
             now += wait;
         }
         assert_eq!(pauses[..9], [0, 0, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000]);
         assert!(pauses[9] > LONGEST_PAUSE && pauses[9] <= WINDOW);
-        assert_eq!(limits.may_try("dora@example.test", "192.0.2.1", now), Ok(()), "no lock-out for good");
+        assert_eq!(may_try(&limits, "dora@example.test", "192.0.2.1", now), Ok(()), "no lock-out for good");
     }
 
     #[test]
@@ -168,11 +203,11 @@ mod tests {
         for _ in 0..PER_ACCOUNT_AND_ADDRESS {
             limits.failed("dora@example.test", "192.0.2.1", NOW);
         }
-        assert!(limits.may_try("DORA@example.test", "192.0.2.1", NOW).is_err());
-        assert_eq!(limits.may_try("dora@example.test", "192.0.2.2", NOW), Ok(()));
-        assert_eq!(limits.may_try("emil@example.test", "192.0.2.1", NOW), Ok(()));
+        assert!(may_try(&limits, "DORA@example.test", "192.0.2.1", NOW).is_err());
+        assert_eq!(may_try(&limits, "dora@example.test", "192.0.2.2", NOW), Ok(()));
+        assert_eq!(may_try(&limits, "emil@example.test", "192.0.2.1", NOW), Ok(()));
         limits.succeeded("dora@example.test", "192.0.2.1");
-        assert_eq!(limits.may_try("dora@example.test", "192.0.2.1", NOW), Ok(()));
+        assert_eq!(may_try(&limits, "dora@example.test", "192.0.2.1", NOW), Ok(()));
     }
 
     #[test]
@@ -181,13 +216,13 @@ mod tests {
         for account in 0..PER_ADDRESS {
             limits.failed(&format!("{account}@example.test"), "192.0.2.1", NOW);
         }
-        assert!(limits.may_try("new@example.test", "192.0.2.1", NOW).is_err());
+        assert!(may_try(&limits, "new@example.test", "192.0.2.1", NOW).is_err());
         let all = LoginLimits::default();
         for address in 0..PER_MINUTE {
             all.failed("dora@example.test", &format!("2001:db8::{address:x}"), NOW);
         }
-        assert!(all.may_try("emil@example.test", "192.0.2.9", NOW).is_err());
-        assert_eq!(all.may_try("emil@example.test", "192.0.2.9", NOW + 60_000), Ok(()));
+        assert!(may_try(&all, "emil@example.test", "192.0.2.9", NOW).is_err());
+        assert_eq!(may_try(&all, "emil@example.test", "192.0.2.9", NOW + 60_000), Ok(()));
     }
 
     #[test]

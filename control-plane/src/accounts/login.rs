@@ -51,26 +51,32 @@ impl Accounts {
         origin: &Origin,
     ) -> Result<LoggedIn, AccountError> {
         let now = self.now();
-        self.limits
-            .may_try(&given.email, &origin.address, now)
-            .map_err(|wait| AccountError::Wait(wait.millis))?;
-        let tried = self.proven(&given, now).await;
-        if matches!(tried, Err(AccountError::Refused)) {
-            self.limits.failed(&given.email, &origin.address, now);
-            tracing::warn!(address = %origin.address, request = %origin.request, "a login was refused");
-        }
-        let (user, step) = tried?;
-        let how = if step.is_some() { "password+totp" } else { "password" };
-        match self.let_in(user, how, step, before, origin).await {
+        let (account, address) = (given.email.as_str(), origin.address.as_str());
+        self.limits.admit(account, address, now).map_err(|wait| AccountError::Wait(wait.millis))?;
+        let tried = self.tried(&given, before, origin, now).await;
+        match &tried {
             Err(AccountError::Refused) => {
-                self.limits.failed(&given.email, &origin.address, now);
-                Err(AccountError::Refused)
+                tracing::warn!(address, request = %origin.request, "a login was refused");
             }
-            done => {
-                self.limits.succeeded(&given.email, &origin.address);
-                done
+            Err(_) => self.limits.forgive(account, address, now),
+            Ok(_) => {
+                self.limits.forgive(account, address, now);
+                self.limits.succeeded(account, address);
             }
         }
+        tried
+    }
+
+    async fn tried(
+        &self,
+        given: &Credentials,
+        before: Option<&SecretString>,
+        origin: &Origin,
+        now: Millis,
+    ) -> Result<LoggedIn, AccountError> {
+        let (user, step) = self.proven(given, now).await?;
+        let how = if step.is_some() { "password+totp" } else { "password" };
+        self.let_in(user, how, step, before, origin).await
     }
 
     /// Who it is, and the time step of the code that was given.

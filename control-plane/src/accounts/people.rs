@@ -104,14 +104,13 @@ impl Accounts {
         origin: &Origin,
     ) -> Result<(), AccountError> {
         let now = self.now();
-        self.limits
-            .may_try(&user.email, &origin.address, now)
-            .map_err(|wait| AccountError::Wait(wait.millis))?;
-        if self.passwords.matches(password, user.password.as_deref()).await? {
-            return Ok(());
+        let (account, address) = (user.email.as_str(), origin.address.as_str());
+        self.limits.admit(account, address, now).map_err(|wait| AccountError::Wait(wait.millis))?;
+        let right = self.passwords.matches(password, user.password.as_deref()).await;
+        if !matches!(right, Ok(false)) {
+            self.limits.forgive(account, address, now);
         }
-        self.limits.failed(&user.email, &origin.address, now);
-        Err(AccountError::Refused)
+        if right? { Ok(()) } else { Err(AccountError::Refused) }
     }
 
     /// What is kept of a password that an owner sets.

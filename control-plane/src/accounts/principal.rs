@@ -88,6 +88,7 @@ impl Principal {
     /// [`Refusal`].
     pub fn tenant_for(&self, permission: Permission, named: Option<&str>) -> Result<String, Refusal> {
         let tenant = match named {
+            Some(FLEET) if !permission.concerns_people() => return Err(Refusal::NoSuchTenant),
             Some(named) if self.is_of_the_fleet() || named == self.tenant => named.to_owned(),
             Some(_) => return Err(Refusal::NoSuchTenant),
             None if self.is_of_the_fleet() => return Err(Refusal::WhichTenant),
@@ -152,5 +153,9 @@ mod tests {
         let fleet = principal(FLEET, Role::Operator, session());
         assert_eq!(fleet.tenant_for(Permission::AgentsRead, None), Err(Refusal::WhichTenant));
         assert_eq!(fleet.tenant_for(Permission::AgentsRead, Some("t2")), Ok("t2".into()));
+        let chief = principal(FLEET, Role::Owner, session());
+        assert_eq!(chief.tenant_for(Permission::AuditRead, Some(FLEET)), Ok(FLEET.into()));
+        assert_eq!(fleet.tenant_for(Permission::AgentsRead, Some(FLEET)), Err(Refusal::NoSuchTenant));
+        assert_eq!(own.tenant_for(Permission::AuditRead, Some(FLEET)), Err(Refusal::NoSuchTenant));
     }
 }

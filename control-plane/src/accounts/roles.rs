@@ -188,6 +188,14 @@ impl Permission {
         Self::all().find(|permission| permission.word() == word)
     }
 
+    /// Whether it concerns people and what they did, whom the fleet has as well; everything else belongs to a tenant.
+    pub const fn concerns_people(self) -> bool {
+        matches!(
+            self,
+            Self::UsersRead | Self::UsersWrite | Self::TokensRead | Self::TokensWrite | Self::AuditRead
+        )
+    }
+
     /// Whether only people of the fleet can have it, whatever their role.
     pub const fn is_of_the_fleet(self) -> bool {
         matches!(self, Self::TenantsRead | Self::TenantsWrite)

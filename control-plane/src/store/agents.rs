@@ -217,6 +217,33 @@ pub async fn rename(tx: &mut Tx, tenant: &str, id: &str, name: &str) -> Result<(
     if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::missing("agent", id)) }
 }
 
+/// Removes a revoked agent with all that was kept for it. The admin audit log keeps what people did.
+///
+/// # Errors
+/// [`StoreError::Missing`] when the tenant has no such agent, [`StoreError::Conflict`] when it is not revoked.
+pub async fn remove(tx: &mut Tx, tenant: &str, id: &str) -> Result<Agent, StoreError> {
+    let agent = of(tx.connection(), tenant, id).await?;
+    if agent.revoked_at.is_none() {
+        return Err(StoreError::Conflict("revoke the agent first; then nothing of it can come back".into()));
+    }
+    for delete in [
+        "delete from fences where agent = $1",
+        "delete from nonces where agent = $1",
+        "delete from statuses where agent = $1",
+        "delete from deliveries where agent = $1",
+        "delete from revisions where agent = $1",
+        "delete from commands where agent = $1",
+        "delete from secrets where agent = $1",
+        "delete from notices where agent = $1",
+        "delete from webhook_outcomes where agent = $1",
+        "delete from hooks where agent = $1",
+        "delete from agents where id = $1",
+    ] {
+        sqlx::query(delete).bind(id).execute(tx.connection()).await?;
+    }
+    Ok(agent)
+}
+
 fn read(row: &AnyRow) -> Result<Agent, StoreError> {
     let entries: Option<i64> = row.try_get("audit_entries")?;
     let head: Option<String> = row.try_get("audit_head")?;

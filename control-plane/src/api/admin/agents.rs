@@ -4,10 +4,11 @@ use super::Admin;
 use super::access::{Asked, need};
 use super::exchange::{Answer, Body, Id, Page, PageQuery, ok, shown};
 use super::refusal::Refusal;
-use crate::store::StoreError;
 use crate::store::agents::{self, Agent};
+use crate::store::{StoreError, reports};
 use actix_web::web::{Data, Path, Query};
-use actix_web::{get, patch, post};
+use actix_web::{delete, get, patch, post};
+use purser_proto::link::report::StatusReport;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -18,7 +19,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(show_agent)
         .service(rename_agent)
         .service(approve_agent)
-        .service(revoke_agent);
+        .service(revoke_agent)
+        .service(remove_agent)
+        .service(show_status);
 }
 
 /// A new name.
@@ -72,7 +75,21 @@ pub struct AgentView {
     pub template: Option<String>,
 }
 
-pub(super) fn view(agent: Agent) -> AgentView {
+/// How an agent is, as it said last.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StatusView {
+    /// By the agent's clock.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// When it came in.
+    #[schema(format = DateTime)]
+    pub received: String,
+    /// Connections and flows, as far as the machine's guard rails let it be told.
+    #[schema(value_type = Object)]
+    pub status: StatusReport,
+}
+
+fn view(agent: Agent) -> AgentView {
     let state = match (agent.revoked_at, agent.approved_at) {
         (Some(_), _) => "revoked",
         (None, None) => "waits-for-approval",
@@ -174,4 +191,29 @@ async fn revoke_agent(admin: Data<Admin>, asked: Asked<need::AgentsWrite>, id: P
         Box::pin(async move { agents::revoke(tx, &tenant, &agent, &by, now).await.map(|()| String::new()) })
     });
     revoked.await
+}
+
+/// Remove a revoked agent with all that was kept for it.
+#[utoipa::path(tag = "agents", params(("id" = String, Path, description = "Id of the agent")),
+    extensions(("x-permission" = json!("agents-write"))),
+    responses((status = 204), (status = 404, body = Refusal), (status = 409, body = Refusal)))]
+#[delete("/agents/{id}")]
+async fn remove_agent(admin: Data<Admin>, asked: Asked<need::AgentsWrite>, id: Path<Id>) -> Answer {
+    let (tenant, agent) = (asked.tenant.clone(), id.0.clone());
+    let removed = admin.change(&asked.0, "agent.remove", &id.0, move |tx| {
+        Box::pin(async move { agents::remove(tx, &tenant, &agent).await.map(|agent| agent.name) })
+    });
+    removed.await
+}
+
+/// How an agent is, as it said last.
+#[utoipa::path(tag = "agents", params(("id" = String, Path, description = "Id of the agent")),
+    extensions(("x-permission" = json!("agents-read"))),
+    responses((status = 200, body = StatusView), (status = 404, body = Refusal)))]
+#[get("/agents/{id}/status")]
+async fn show_status(admin: Data<Admin>, asked: Asked<need::AgentsRead>, id: Path<Id>) -> Answer {
+    let mut reader = admin.store.read().await?;
+    agents::of(&mut reader, &asked.tenant, &id.0).await?;
+    let row = reports::status(&mut reader, &asked.tenant, &id.0).await?.ok_or_else(Refusal::missing)?;
+    ok(&StatusView { at: shown(row.at), received: shown(row.received_at), status: row.status })
 }

@@ -36,7 +36,7 @@ pub struct NewToken {
     #[schema(min_length = 1, max_length = 64, example = "nightly plan")]
     name: String,
     /// What it may do, at most what its owner may.
-    #[schema(min_items = 1, max_items = 32)]
+    #[schema(min_items = 1, max_items = 32, example = json!(["agents-read"]))]
     scopes: Vec<Permission>,
     /// For how many days; 90 when nothing is said.
     #[serde(default)]

@@ -8,4 +8,5 @@ mod login;
 mod once;
 mod routes;
 mod sample;
+mod work;
 mod world;

@@ -129,7 +129,7 @@ impl World {
         let two = things(&store, "South works", "two", now).await;
         let fleet = person(&store, FLEET, "root@fleet.example.test", Role::Owner, now).await;
         let (_, fleet) = session(&store, FLEET, &fleet, now).await;
-        Self { store, clock, admin, one, two, fleet, service, folder: folder }
+        Self { store, clock, admin, one, two, fleet, service, folder }
     }
 
     /// Where the database is.
@@ -253,8 +253,7 @@ async fn of_the_agent(store: &Store, things: Things, now: Millis) -> Things {
     let made = store.write(move |tx| {
         Box::pin(async move {
             let (tenant, agent) = (things.tenant.clone(), things.agent.clone());
-            let template =
-                templates::create(tx, &tenant, "All works", "version = 1\n", "test", now).await?.id;
+            let template = templates::create(tx, &tenant, "First", "version = 1\n", "test", now).await?.id;
             let hook = NewHook {
                 tenant: tenant.clone(),
                 agent: agent.clone(),

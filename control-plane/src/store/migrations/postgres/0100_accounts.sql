@@ -70,13 +70,6 @@ create table admin_audit_heads (
     entries bigint not null,
     head text not null
 );
-create function admin_audit_is_append_only() returns trigger language plpgsql as $$
-begin
-    raise exception 'the admin audit log is append-only';
-end
-$$;
-create trigger admin_audit_stays before update or delete on admin_audit
-for each row execute function admin_audit_is_append_only();
 
 -- Answers to creates, sealed with what only the asker has.
 create table answers (
@@ -89,3 +82,12 @@ create table answers (
     primary key (owner, key_hash)
 );
 create index answers_by_time on answers (created_at);
+
+-- Nothing in the log is changed or removed; the engines differ in how they refuse.
+create function admin_audit_is_append_only() returns trigger language plpgsql as $$
+begin
+    raise exception 'the admin audit log is append-only';
+end
+$$;
+create trigger admin_audit_stays before update or delete on admin_audit
+for each row execute function admin_audit_is_append_only();

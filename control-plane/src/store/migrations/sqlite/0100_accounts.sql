@@ -70,14 +70,6 @@ create table admin_audit_heads (
     entries integer not null,
     head text not null
 ) strict;
-create trigger admin_audit_is_not_changed before update on admin_audit
-begin
-    select raise(abort, 'the admin audit log is append-only');
-end;
-create trigger admin_audit_is_not_cut before delete on admin_audit
-begin
-    select raise(abort, 'the admin audit log is append-only');
-end;
 
 -- Answers to creates, sealed with what only the asker has.
 create table answers (
@@ -90,3 +82,13 @@ create table answers (
     primary key (owner, key_hash)
 ) strict, without rowid;
 create index answers_by_time on answers (created_at);
+
+-- Nothing in the log is changed or removed; the engines differ in how they refuse.
+create trigger admin_audit_is_not_changed before update on admin_audit
+begin
+    select raise(abort, 'the admin audit log is append-only');
+end;
+create trigger admin_audit_is_not_cut before delete on admin_audit
+begin
+    select raise(abort, 'the admin audit log is append-only');
+end;
