@@ -110,10 +110,10 @@ impl Parked {
 
 impl Drop for Parked {
     fn drop(&mut self) {
-        if let Entry::Occupied(entry) = self.wake.locked().entry(std::mem::take(&mut self.agent)) {
-            if entry.get().number == self.signal.number {
-                entry.remove();
-            }
+        if let Entry::Occupied(entry) = self.wake.locked().entry(std::mem::take(&mut self.agent))
+            && entry.get().number == self.signal.number
+        {
+            entry.remove();
         }
     }
 }

@@ -133,17 +133,7 @@ async fn stand(
             }
             Ok(approval(agent))
         }
-        fencing::Standing::Challenges => {
-            let known = agent.challenger.as_ref().is_some_and(|other| other.instance == speaker.instance);
-            if !known {
-                let started = speaker.started;
-                let challenger = Challenger { instance: speaker.instance.clone(), started };
-                lives::set(tx, &agent.id, agent.life.as_ref(), Some(&challenger)).await?;
-                tell(tx, agent, &two_machines(&speaker.instance), now).await?;
-                tx.wake(&agent.id);
-            }
-            Ok(Standing::Fenced { known })
-        }
+        fencing::Standing::Challenges => challenge(tx, agent, &speaker, now).await,
         fencing::Standing::Fenced { new } => {
             if new {
                 fence(tx, agent, &speaker.instance, &speaker, now).await?;
@@ -152,6 +142,23 @@ async fn stand(
         }
         fencing::Standing::Straggles => Ok(Standing::Straggles),
     }
+}
+
+/// A life wants the place of one that may be alive: it may not work, and the other one is asked whether it lives.
+async fn challenge(
+    tx: &mut Tx,
+    agent: &Agent,
+    speaker: &Speaker,
+    now: Millis,
+) -> Result<Standing, StoreError> {
+    let known = agent.challenger.as_ref().is_some_and(|other| other.instance == speaker.instance);
+    if !known {
+        let challenger = Challenger { instance: speaker.instance.clone(), started: speaker.started };
+        lives::set(tx, &agent.id, agent.life.as_ref(), Some(&challenger)).await?;
+        tell(tx, agent, &two_machines(&speaker.instance), now).await?;
+        tx.wake(&agent.id);
+    }
+    Ok(Standing::Fenced { known })
 }
 
 /// Forbids a life to work and says so, unless that was said when it came.

@@ -26,7 +26,7 @@ impl Engine {
     /// # Errors
     /// [`StoreError::Url`], [`StoreError::InMemory`].
     pub fn of(url: &str) -> Result<Self, StoreError> {
-        match url.split_once(':').map(|(scheme, rest)| (scheme, rest)) {
+        match url.split_once(':') {
             Some(("sqlite", rest)) if rest.contains(":memory:") || rest.contains("mode=memory") => {
                 Err(StoreError::InMemory)
             }
