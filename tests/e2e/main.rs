@@ -24,6 +24,8 @@ mod reread;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod sent_back;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod supervision;
