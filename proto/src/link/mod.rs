@@ -9,6 +9,7 @@
 //! **Limits.** Every field has one ([`limits`]), kept while reading, so that no message can fill a memory or a disk.
 
 pub mod assertion;
+pub mod codes;
 pub mod command;
 pub mod configuration;
 pub mod enrollment;
@@ -67,6 +68,6 @@ impl Problem {
     pub fn version(got: u16) -> Self {
         let title = format!("version {got} of the link is not understood");
         let detail = format!("this side speaks {OLDEST} to {VERSION}; update the older of the two");
-        Self { versions: Some([OLDEST, VERSION]), ..Self::new(400, "version", title, detail) }
+        Self { versions: Some([OLDEST, VERSION]), ..Self::new(400, codes::VERSION, title, detail) }
     }
 }

@@ -1,0 +1,4 @@
+//! HTTP: translates between requests and what the floors below decide. Nothing is decided here.
+
+pub mod agent;
+pub mod problem;

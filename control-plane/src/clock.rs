@@ -1,0 +1,18 @@
+//! Time is injected: everything takes a [`Clock`], the agent's own type, so tests move it by hand. The database keeps
+//! milliseconds since 1970, because both engines can compare them.
+
+pub use purser::clock::Clock;
+use spend::Timestamp;
+
+/// Milliseconds since 1970, as the database keeps times.
+pub type Millis = i64;
+
+/// The present moment as the database keeps it.
+pub fn millis(clock: &Clock) -> Millis {
+    clock.now().timestamp_millis()
+}
+
+/// A time of the database as messages show it. What is outside of all calendars is shown as 1970.
+pub fn timestamp(at: Millis) -> Timestamp {
+    Timestamp::from_timestamp_millis(at).unwrap_or_default()
+}

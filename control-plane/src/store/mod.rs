@@ -1,0 +1,122 @@
+//! The database: SQLite in one file, or PostgreSQL for several nodes. Both understand the same SQL here: `$1`
+//! placeholders, text, 64-bit integers and nothing else; what differs is in the migrations and in [`writer`].
+//!
+//! What a newcomer gets wrong: nothing writes but through [`Store::write`] or [`Store::append`]. On SQLite one task
+//! writes, many operations to a transaction; whoever asked is answered after the commit. Reading goes through a pool.
+//! Modules per group of tables hold functions that take a connection, so that they combine within one transaction.
+
+pub mod agents;
+pub mod codes;
+pub mod deliveries;
+mod engine;
+pub mod error;
+mod migrations;
+pub mod nonces;
+pub mod tenants;
+mod writer;
+
+pub use engine::Engine;
+pub use error::StoreError;
+pub use migrations::NEWEST;
+pub use writer::Tx;
+
+use futures_util::future::BoxFuture;
+use sqlx::AnyPool;
+use sqlx::pool::PoolConnection;
+use std::sync::{Arc, OnceLock};
+use writer::Writer;
+
+/// A connection to read with, or the one of a transaction.
+pub type Connection = sqlx::AnyConnection;
+
+/// Told which agent has something waiting, after the commit that made it so.
+pub type Waker = Box<dyn Fn(&str) + Send + Sync>;
+
+/// An open database. Cloning is cheap.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    url: String,
+    readers: AnyPool,
+    writer: Writer,
+    waker: Arc<OnceLock<Waker>>,
+}
+
+impl Store {
+    /// Opens `sqlite:FILE` or `postgres://…`, creating the file and bringing the tables to this version.
+    ///
+    /// # Errors
+    /// [`StoreError::Url`] for another kind of database, [`StoreError::Open`] when it cannot be opened,
+    /// [`StoreError::Newer`] when a newer version has changed its tables.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let engine = Engine::of(url)?;
+        let (readers, writers) = engine.connect(url).await?;
+        migrations::run(engine, &writers).await?;
+        let waker = Arc::new(OnceLock::new());
+        let writer = Writer::start(engine, &writers, &waker);
+        Ok(Self(Arc::new(Inner { engine, url: url.to_owned(), readers, writer, waker })))
+    }
+
+    /// Which kind of database this is.
+    pub fn engine(&self) -> Engine {
+        self.0.engine
+    }
+
+    /// Where it is. It can hold a password: never show it.
+    pub(crate) fn url(&self) -> &str {
+        &self.0.url
+    }
+
+    /// A connection to read with.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] when none is free for long, or the database cannot be reached.
+    pub async fn read(&self) -> Result<PoolConnection<sqlx::Any>, StoreError> {
+        Ok(self.0.readers.acquire().await?)
+    }
+
+    /// Does `operation` in a transaction and answers once it is durable. An error undoes this operation only.
+    ///
+    /// # Errors
+    /// What the operation answered, or [`StoreError`] of the database.
+    pub async fn write<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        self.0.writer.write(operation).await
+    }
+
+    /// As [`Self::write`], for operations that only insert rows of their own: PostgreSQL gathers them in few
+    /// transactions too, which would make operations that change the same rows wait for each other in a circle.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn append<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        self.0.writer.append(operation).await
+    }
+
+    /// From here on this process wakes agents itself. Only the first call counts.
+    pub fn set_waker(&self, waker: Waker) {
+        // A second server on one store in one process would be woken by polling only, which tests do.
+        let _first_counts = self.0.waker.set(waker);
+    }
+
+    /// Finishes what was begun and closes the database.
+    pub async fn close(&self) {
+        self.0.writer.close().await;
+        self.0.readers.close().await;
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("engine", &self.0.engine).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,269 @@
+//! The tasks that write. They run beside the requests, so a request that is cut off never leaves a transaction open.
+//! Each operation of a shared transaction has a savepoint of its own: its error undoes it and nothing else.
+
+use super::engine::{Engine, POSTGRES_WRITERS};
+use super::error::StoreError;
+use super::{Connection, Waker};
+use crate::clock::Millis;
+use futures_util::future::BoxFuture;
+use sqlx::AnyPool;
+use sqlx::Executor as _;
+use sqlx::pool::PoolConnection;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// Most operations in one transaction.
+const BATCH: usize = 512;
+/// Most operations that wait; more make those who ask wait.
+const QUEUE: usize = 4096;
+/// Writers of PostgreSQL that gather operations; the others take one at a time.
+const GATHERERS: u32 = 2;
+
+/// A transaction as an operation sees it.
+pub struct Tx {
+    connection: PoolConnection<sqlx::Any>,
+    engine: Engine,
+    woken: Vec<String>,
+}
+
+impl Tx {
+    /// The connection of the transaction.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// Once this is durable, the agent's waiting request is answered, on whichever node it waits.
+    pub fn wake(&mut self, agent: &str) {
+        self.woken.push(agent.to_owned());
+    }
+}
+
+/// Does one operation and answers whoever asked, later.
+trait Job: Send {
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, bool>;
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Operation<T, F> {
+    operation: Option<F>,
+    result: Option<Result<T, StoreError>>,
+    to: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Operation<T, F>
+where
+    T: Send + 'static,
+    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+{
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, bool> {
+        Box::pin(async move {
+            let Some(operation) = self.operation.take() else { return false };
+            let result = operation(tx).await;
+            let good = result.is_ok();
+            self.result = Some(result);
+            good
+        })
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let result = match (self.result, committed) {
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (Some(Ok(_)) | None, Err(error)) => Err(error),
+            (Some(Err(error)), _) => Err(error),
+            (None, Ok(())) => Err(StoreError::Stopped),
+        };
+        // Whoever asked may have gone; what was written stays written.
+        let _gone = self.to.send(result);
+    }
+}
+
+type Queue = mpsc::Sender<Box<dyn Job>>;
+type Receiver = Arc<Mutex<mpsc::Receiver<Box<dyn Job>>>>;
+
+pub(super) struct Writer {
+    queues: std::sync::Mutex<Option<(Queue, Queue)>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    pool: AnyPool,
+}
+
+impl Writer {
+    pub(super) fn start(engine: Engine, pool: &AnyPool, waker: &Arc<OnceLock<Waker>>) -> Self {
+        let (single, singles) = mpsc::channel(QUEUE);
+        let worker = |receiver: &Receiver, batch| {
+            let worker = Worker { engine, pool: pool.clone(), batch, waker: waker.clone() };
+            tokio::spawn(worker.work(receiver.clone()))
+        };
+        let singles = Arc::new(Mutex::new(singles));
+        let (append, tasks) = match engine {
+            Engine::Sqlite => (single.clone(), vec![worker(&singles, BATCH)]),
+            Engine::Postgres => {
+                let (append, appends) = mpsc::channel(QUEUE);
+                let appends = Arc::new(Mutex::new(appends));
+                let singles = (GATHERERS..POSTGRES_WRITERS).map(|_| worker(&singles, 1));
+                let gatherers = (0..GATHERERS).map(|_| worker(&appends, BATCH));
+                (append, singles.chain(gatherers).collect())
+            }
+        };
+        Self {
+            queues: std::sync::Mutex::new(Some((single, append))),
+            tasks: Mutex::new(tasks),
+            pool: pool.clone(),
+        }
+    }
+
+    pub(super) async fn write<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        Self::ask(self.queues().map(|(single, _)| single), operation).await
+    }
+
+    pub(super) async fn append<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        Self::ask(self.queues().map(|(_, append)| append), operation).await
+    }
+
+    /// Takes nothing more and waits until everything is written.
+    pub(super) async fn close(&self) {
+        drop(self.locked().take());
+        for task in self.tasks.lock().await.drain(..) {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a writer of the database ended badly");
+            }
+        }
+        self.pool.close().await;
+    }
+
+    fn queues(&self) -> Option<(Queue, Queue)> {
+        self.locked().clone()
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, Option<(Queue, Queue)>> {
+        self.queues.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    async fn ask<T, F>(queue: Option<Queue>, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        let (to, answer) = oneshot::channel();
+        let job = Box::new(Operation { operation: Some(operation), result: None, to });
+        let queue = queue.ok_or(StoreError::Stopped)?;
+        queue.send(job).await.map_err(|_| StoreError::Stopped)?;
+        answer.await.map_err(|_| StoreError::Stopped)?
+    }
+}
+
+struct Worker {
+    engine: Engine,
+    pool: AnyPool,
+    batch: usize,
+    waker: Arc<OnceLock<Waker>>,
+}
+
+impl Worker {
+    async fn work(self, queue: Receiver) {
+        let mut jobs = Vec::new();
+        loop {
+            {
+                let mut queue = queue.lock().await;
+                if queue.recv_many(&mut jobs, self.batch).await == 0 {
+                    return;
+                }
+            }
+            let committed = self.transaction(&mut jobs).await;
+            let failed = committed.as_ref().err().map(ToString::to_string);
+            for job in jobs.drain(..) {
+                job.answer(match &failed {
+                    None => Ok(()),
+                    Some(why) => Err(StoreError::Database(sqlx::Error::Protocol(why.clone()))),
+                });
+            }
+            if let Ok(woken) = committed {
+                self.tell(&woken);
+            }
+        }
+    }
+
+    async fn transaction(&self, jobs: &mut [Box<dyn Job>]) -> Result<Vec<String>, StoreError> {
+        let connection = self.pool.acquire().await?;
+        let mut tx = Tx { connection, engine: self.engine, woken: Vec::new() };
+        let done = self.within(&mut tx, jobs).await;
+        if done.is_err() && tx.connection.execute("rollback").await.is_err() {
+            // Nobody may get a connection that is in the middle of something.
+            tx.connection.close_on_drop();
+        }
+        done.map(|()| std::mem::take(&mut tx.woken))
+    }
+
+    async fn within(&self, tx: &mut Tx, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+        let begin = match self.engine {
+            Engine::Sqlite => "begin immediate",
+            Engine::Postgres => "begin",
+        };
+        tx.connection.execute(begin).await?;
+        if let [job] = jobs {
+            if !job.run(tx).await {
+                tx.woken.clear();
+                tx.connection.execute("rollback").await?;
+                return Ok(());
+            }
+        } else {
+            for job in jobs.iter_mut() {
+                Self::beside_others(tx, job).await?;
+            }
+        }
+        self.announce(tx).await?;
+        tx.connection.execute("commit").await?;
+        Ok(())
+    }
+
+    async fn beside_others(tx: &mut Tx, job: &mut Box<dyn Job>) -> Result<(), StoreError> {
+        let woken = tx.woken.len();
+        tx.connection.execute("savepoint operation").await?;
+        if !job.run(tx).await {
+            tx.woken.truncate(woken);
+            tx.connection.execute("rollback to savepoint operation").await?;
+        }
+        tx.connection.execute("release savepoint operation").await?;
+        Ok(())
+    }
+
+    /// Lets other processes know. On SQLite that is a row, and only for a process that has nobody to wake itself.
+    async fn announce(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        tx.woken.sort_unstable();
+        tx.woken.dedup();
+        for agent in &tx.woken {
+            match tx.engine {
+                Engine::Postgres => {
+                    let notify = sqlx::query("select pg_notify('purser_wake', $1)").bind(agent.as_str());
+                    notify.execute(&mut *tx.connection).await?;
+                }
+                Engine::Sqlite if self.waker.get().is_none() => {
+                    let note =
+                        sqlx::query("insert into wakes (agent, at) values ($1, $2)").bind(agent.as_str());
+                    note.bind(now()).execute(&mut *tx.connection).await?;
+                }
+                Engine::Sqlite => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, woken: &[String]) {
+        if let Some(waker) = self.waker.get() {
+            woken.iter().for_each(|agent| waker(agent));
+        }
+    }
+}
+
+/// Only for throwing old rows away.
+fn now() -> Millis {
+    crate::clock::millis(&crate::clock::Clock::system())
+}
