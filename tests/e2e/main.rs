@@ -18,6 +18,8 @@ mod flow;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod link;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod reread;
