@@ -17,10 +17,25 @@ use spend::posting::{ErpReceipt, Event, Failure, FailureClass, Posting, PostingS
 /// Who asks for a decision, and why; both end in the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// Account name of the person on this machine.
+    /// Account name of the person on this machine, or who asked at the control plane ([`Decision::from_afar`]).
     pub by: String,
     /// What they wrote.
     pub note: String,
+}
+
+/// Before the name of somebody who asked at the control plane. No account on a machine has a colon in its name.
+const AFAR: &str = "control-plane:";
+
+impl Decision {
+    /// A decision that was made at the control plane.
+    pub fn from_afar(by: &str, note: &str) -> Self {
+        Self { by: format!("{AFAR}{by}"), note: note.to_owned() }
+    }
+
+    /// Who decided, as the audit trail names them.
+    pub fn actor(&self) -> String {
+        if self.by.starts_with(AFAR) { self.by.clone() } else { format!("person:{}", self.by) }
+    }
 }
 
 /// What came of a decision on one posting.
@@ -317,7 +332,7 @@ impl SpendFlow {
     ) -> AuditDraft {
         AuditDraft {
             kind: AuditKind::Decision,
-            actor: format!("person:{}", decision.by),
+            actor: decision.actor(),
             detail: serde_json::json!({ "verb": verb, "note": decision.note, "from": posting.state }),
             ..self.audit(session, posting, verb)
         }
