@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 
 use super::binary::locate_control;
 use super::postgres::{Cluster, free_port};
+use super::relay::Relay;
 use super::{Finished, Purser};
 
 /// Longest time until a node listens.
@@ -39,6 +40,7 @@ pub struct Control {
     database: String,
     cluster: Option<Cluster>,
     nodes: Vec<Node>,
+    relay: Relay,
 }
 
 /// One process, and where it listens also after a restart.
@@ -70,7 +72,8 @@ impl Control {
             Ok(Node { port: free_port()?, child: None, log })
         });
         let nodes = nodes.collect::<Result<Vec<Node>>>()?;
-        let mut control = Self { binary, folder, database, cluster, nodes };
+        let relay = Relay::open(nodes.iter().map(|node| node.port).collect()).await?;
+        let mut control = Self { binary, folder, database, cluster, nodes, relay };
         control.says(&["tenant", "create", TENANT]).await?;
         for node in 0..control.nodes.len() {
             control.revive(node).await?;
@@ -81,6 +84,21 @@ impl Control {
     /// How many nodes there are.
     pub fn nodes(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// The address of all nodes together: the first one that can be reached answers.
+    pub fn address(&self) -> String {
+        self.relay.url()
+    }
+
+    /// The database, for who works beside the server.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// From the next start on the nodes work with the database of another control plane, which must outlive this one.
+    pub fn exchange_database(&mut self, other: &Self) {
+        self.database.clone_from(&other.database);
     }
 
     /// Where a node listens.
@@ -177,12 +195,12 @@ impl Control {
         self.says(&["code", "create", "--tenant", TENANT]).await
     }
 
-    /// Enrolls an agent at a node and answers its id.
+    /// Enrolls an agent and answers its id.
     ///
     /// # Errors
     /// When the agent is not taken.
-    pub async fn enroll(&self, purser: &Purser, node: usize) -> Result<String> {
-        purser.enroll(&self.url(node), &self.code().await?).await
+    pub async fn enroll(&self, purser: &Purser, further: &[&str]) -> Result<String> {
+        purser.enroll(&self.address(), &self.code().await?, further).await
     }
 
     /// All that it keeps, byte for byte: its files, and what a database server holds for it.
@@ -209,9 +227,10 @@ impl Purser {
     ///
     /// # Errors
     /// When it is not taken, with what it said.
-    pub async fn enroll(&self, url: &str, code: &str) -> Result<String> {
-        let (finished, answer) = self.json(&["enroll", url, code, "--allow-plain-loopback"]).await?;
-        let agent = answer.get("agent").and_then(Value::as_str);
+    pub async fn enroll(&self, url: &str, code: &str, further: &[&str]) -> Result<String> {
+        let usual = ["enroll", url, code, "--allow-plain-loopback", "--proxy", "none"];
+        let (finished, answer) = self.json(&[&usual, further].concat()).await?;
+        let agent = answer.pointer("/enrolled/agent").and_then(Value::as_str);
         agent.map(str::to_owned).with_context(|| format!("not enrolled: {}", finished.words()))
     }
 }

@@ -17,6 +17,7 @@ mod config;
 mod control;
 mod home;
 mod postgres;
+mod relay;
 mod route;
 mod sandbox;
 #[cfg(test)]

@@ -201,7 +201,7 @@ impl Knowledge<'_> {
                 "a replay of what is booked",
                 json!({ "verb": "replay", "flow": flow, "posting": self.posted }),
                 600,
-                { &["done", "refused"] },
+                &["done", "refused"],
             ),
             command(
                 "a test of a connection that is an address",

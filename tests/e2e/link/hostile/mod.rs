@@ -44,7 +44,10 @@ impl Siege {
         );
         std::fs::write(stage.home.path().join("guard-rails.toml"), rails).unwrap();
         let (hostile, foreign) = (Hostile::start().await, Foreign::open().await);
-        assert_eq!(stage.purser.enroll(&hostile.url(), "ABCD-EFGH-JKMN-PQRS").await.unwrap(), server::AGENT);
+        assert_eq!(
+            stage.purser.enroll(&hostile.url(), "ABCD-EFGH-JKMN-PQRS", &[]).await.unwrap(),
+            server::AGENT
+        );
         let agent = stage.purser.spawn(&["run", "--no-jitter"]).unwrap();
         let mut siege = Self { stage, hostile, foreign, needles, agent, sent: 0 };
         let number = siege.send(revision(1, &siege.stage.config.render()));
