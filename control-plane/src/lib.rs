@@ -1,7 +1,8 @@
 //! The hosted side of Purser. A map, floor by floor; a floor imports the floors below it and nothing above:
 //!
 //! - floor 1: [`clock`], [`secrets`] (what is drawn at random), [`store`] (SQLite or PostgreSQL);
-//! - floor 2: [`wake`] (requests that wait), [`link`] (what is decided about agents);
+//! - floor 2: [`wake`] (requests that wait), [`link`] (what is decided about agents), [`ingress`] (webhooks: sealed and kept),
+//!   [`configurations`] (revisions, templates);
 //! - floor 3: [`api`] (HTTP: translates, decides nothing);
 //! - floor 4: [`server`];
 //! - floor 5: [`cli`] (one file per noun).
@@ -11,8 +12,11 @@
 pub mod api;
 pub mod cli;
 pub mod clock;
+pub mod configurations;
+pub mod ingress;
 pub mod link;
 pub mod secrets;
 pub mod server;
 pub mod store;
+pub mod testing;
 pub mod wake;

@@ -25,6 +25,7 @@ struct Shared {
     waiting: Mutex<HashMap<Box<str>, Arc<Signal>>>,
     drawn: AtomicU64,
     draining: AtomicBool,
+    drained: Notify,
 }
 
 struct Signal {
@@ -74,6 +75,15 @@ impl Wake {
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Release);
         self.wake_all();
+        self.0.drained.notify_waiters();
+    }
+
+    /// Returns when all are sent home.
+    pub async fn drained(&self) {
+        let notified = self.0.drained.notified();
+        if !self.0.draining.load(Ordering::Acquire) {
+            notified.await;
+        }
     }
 
     /// How many wait.

@@ -4,7 +4,7 @@
 use super::{Link, Refusal, Request};
 use crate::clock::{Millis, timestamp};
 use crate::store::agents::Agent;
-use crate::store::{Tx, agents, nonces};
+use crate::store::{StoreError, Tx, agents, nonces};
 use purser_proto::link::assertion::{Asserted, Assertion, Claims};
 use ring::signature::{ED25519, UnparsedPublicKey};
 
@@ -85,7 +85,7 @@ pub(super) async fn once(
     who: &str,
     nonce: &str,
     at: Millis,
-) -> Result<Result<(), Refusal>, crate::store::StoreError> {
+) -> Result<Result<(), Refusal>, StoreError> {
     let new = nonces::remember(tx, who, nonce, at).await?;
     Ok(if new { Ok(()) } else { Err(Refusal::Replayed) })
 }

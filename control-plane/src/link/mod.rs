@@ -3,8 +3,12 @@
 
 mod authenticate;
 mod enroll;
+pub mod fencing;
+mod keys;
 pub mod refusal;
+mod reports;
 mod sync;
+mod take;
 
 pub use refusal::Refusal;
 pub use sync::Heard;

@@ -1,28 +1,45 @@
 //! The one exchange. What the agent says is written first, in one transaction; then the request is kept, with next to no
 //! memory, until there is something for the agent or its time is over.
 
-use super::authenticate::{Genuine, once};
-use super::{Link, Refusal, Request, message};
-use crate::clock::{Millis, timestamp};
+use super::authenticate::once;
+use super::{Link, Refusal, Request, message, take};
+use crate::clock::timestamp;
 use crate::store::agents::Agent;
-use crate::store::{StoreError, Tx, agents, deliveries};
+use crate::store::{agents, deliveries};
 use crate::wake::Parked;
 use purser_proto::link::VERSION;
+use purser_proto::link::limits::Line;
 use purser_proto::link::sync::{SyncAnswer, SyncRequest, WAIT_SECONDS};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// When an agent spoke is written at most so often, unless there is something else to write.
-const SEEN: Millis = 30_000;
-
 /// What is kept of a request while it waits.
 #[derive(Debug)]
 pub struct Heard {
-    agent: String,
-    in_force: i64,
-    reported: i64,
-    approved: bool,
-    seconds: u16,
+    pub(super) agent: String,
+    pub(super) instance: String,
+    pub(super) in_force: i64,
+    pub(super) reported: i64,
+    pub(super) seconds: u16,
+    pub(super) standing: Standing,
+    /// Another life wants its place, and that was so when it spoke.
+    pub(super) challenger: Option<String>,
+}
+
+/// How the life that speaks stands, as far as the answer goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It gets what there is.
+    Works,
+    /// It gets the same as one that works, once a person has approved the agent.
+    WaitsForApproval,
+    /// It gets nothing, and is told so.
+    Fenced {
+        /// It was told before, so there is no hurry.
+        known: bool,
+    },
+    /// It gets an empty answer, at once.
+    Straggles,
 }
 
 impl Link {
@@ -46,7 +63,7 @@ impl Link {
         let op = self.store.write(move |tx| {
             Box::pin(async move {
                 match once(tx, &agent.id, &genuine.nonce, now).await? {
-                    Ok(()) => take(tx, agent, genuine, said, now).await.map(Ok),
+                    Ok(()) => take::take(tx, agent, genuine.at, said, now).await,
                     Err(refusal) => Ok(Err(refusal)),
                 }
             })
@@ -59,8 +76,19 @@ impl Link {
     /// # Errors
     /// [`Refusal`], also for what a person decides while the request waits.
     pub async fn answer(&self, heard: Heard) -> Result<SyncAnswer, Refusal> {
-        let parked = (heard.seconds > 0).then(|| self.wake.park(&heard.agent));
         let until = Instant::now() + Duration::from_secs(u64::from(heard.seconds));
+        match heard.standing {
+            Standing::Straggles => return Ok(self.empty(heard.reported, None)),
+            // It does not wait by the agent's name: that is the other life's.
+            Standing::Fenced { known } => {
+                if known {
+                    self.linger(until).await;
+                }
+                return Ok(self.empty(0, Some(FENCED)));
+            }
+            Standing::Works | Standing::WaitsForApproval => {}
+        }
+        let parked = (heard.seconds > 0).then(|| self.wake.park(&heard.agent));
         loop {
             let home = parked.as_ref().is_none_or(Parked::is_sent_home) || Instant::now() >= until;
             if let Some(answer) = Box::pin(self.look(&heard, home)).await? {
@@ -81,42 +109,50 @@ impl Link {
         if agent.revoked_at.is_some() {
             return Err(Refusal::Revoked);
         }
+        let challenger = agent.challenger.as_ref().map(|other| &other.instance);
+        let challenged = challenger.is_some() && challenger != heard.challenger.as_ref();
+        if challenged || !works(&agent, &heard.instance) {
+            // Another life has come meanwhile. Whoever lives says so, and who does not is told, with the next request.
+            return Ok(Some(self.empty(heard.reported, None)));
+        }
         if agent.approved_at.is_none() {
             return if home { Err(Refusal::WaitsForApproval) } else { Ok(None) };
         }
         let deliveries = deliveries::waiting(&mut connection, &heard.agent, heard.in_force, now).await?;
-        if deliveries.is_empty() && !home && heard.approved {
+        if deliveries.is_empty() && !home && heard.standing == Standing::Works {
             return Ok(None);
         }
         Ok(Some(SyncAnswer {
-            version: VERSION,
-            at: timestamp(now),
-            reported: u64::try_from(heard.reported).unwrap_or_default(),
             deliveries: deliveries.into_iter().collect(),
-            fenced: None,
+            ..self.empty(heard.reported, None)
         }))
+    }
+
+    fn empty(&self, reported: i64, fenced: Option<&str>) -> SyncAnswer {
+        SyncAnswer {
+            version: VERSION,
+            at: timestamp(self.now()),
+            reported: u64::try_from(reported).unwrap_or_default(),
+            deliveries: [].into_iter().collect(),
+            fenced: fenced.map(Line::from),
+        }
+    }
+
+    /// Lets time pass for one that asks again and again.
+    async fn linger(&self, until: Instant) {
+        tokio::time::timeout_at(until, self.wake.drained()).await.unwrap_or_default();
     }
 }
 
-/// Writes what the agent says.
-async fn take(
-    tx: &mut Tx,
-    agent: Agent,
-    _genuine: Genuine,
-    said: SyncRequest,
-    now: Millis,
-) -> Result<Heard, StoreError> {
-    let in_force = i64::try_from(said.in_force.number).unwrap_or(i64::MAX);
-    let heard = Heard {
-        in_force,
-        reported: agent.reported,
-        approved: agent.approved_at.is_some(),
-        seconds: said.wait_seconds.min(WAIT_SECONDS),
-        agent: agent.id,
-    };
-    if agent.last_seen.is_none_or(|seen| now - seen >= SEEN) {
-        let update = sqlx::query("update agents set last_seen = $1 where id = $2");
-        update.bind(now).bind(heard.agent.as_str()).execute(tx.connection()).await?;
-    }
-    Ok(heard)
+/// What a fenced life is told.
+const FENCED: &str = "another machine works with this agent's identity and started before this one; end one of the two, or \
+                      enroll this machine with a code of its own";
+
+fn works(agent: &Agent, instance: &str) -> bool {
+    agent.life.as_ref().is_none_or(|life| life.instance == instance)
+}
+
+/// How long an agent may have its request kept.
+pub(super) fn seconds(said: &SyncRequest) -> u16 {
+    said.wait_seconds.min(WAIT_SECONDS)
 }

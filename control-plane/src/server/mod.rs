@@ -2,8 +2,9 @@
 
 use crate::api;
 use crate::clock::Clock;
+use crate::ingress::Ingress;
 use crate::link::Link;
-use crate::store::{Store, StoreError, nonces};
+use crate::store::{Store, StoreError, commands, deliveries, nonces};
 use crate::wake::{self, Wake};
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, HttpResponse, HttpServer, get};
@@ -24,6 +25,8 @@ pub struct Services {
     pub wake: Wake,
     /// The time.
     pub clock: Clock,
+    /// Webhooks on their way in.
+    pub ingress: Ingress,
 }
 
 /// Why nothing is served.
@@ -55,13 +58,19 @@ async fn health() -> HttpResponse {
 impl Services {
     /// Services over a store.
     pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, wake: Wake::new(), clock }
+        let ingress = Ingress::new(store.clone(), clock.clone());
+        Self { store, wake: Wake::new(), clock, ingress }
     }
 
     /// All routes, with what they share.
     pub fn routes(&self, config: &mut ServiceConfig) {
         let link = Link::new(self.store.clone(), self.wake.clone(), self.clock.clone());
-        config.app_data(Data::new(link)).service(health).configure(api::agent::routes);
+        config
+            .app_data(Data::new(link))
+            .app_data(Data::new(self.ingress.clone()))
+            .service(health)
+            .configure(api::agent::routes)
+            .configure(api::hooks::routes);
     }
 }
 
@@ -89,24 +98,36 @@ pub async fn serve(
     }
     let ended = server.run().await;
     services.wake.drain();
+    services.ingress.flush().await?;
     following.abort();
     sweeping.abort();
     services.store.close().await;
     ended.map_err(ServeError::Ended)
 }
 
-/// Forgets what is too old to matter.
+/// Forgets what is too old to matter, and writes what was counted.
 async fn sweep(services: Services) {
     loop {
         tokio::time::sleep(SWEEP).await;
-        let before = crate::clock::millis(&services.clock) - 3 * TOLERANCE_SECONDS * 1000;
-        let done = services.store.write(move |tx| Box::pin(nonces::forget(tx, before))).await;
-        match done {
-            Ok(_) => {}
+        match sweep_once(&services).await {
+            Ok(()) => {}
             Err(StoreError::Stopped) => return,
             Err(error) => tracing::warn!(%error, "nothing old was forgotten; trying again"),
         }
     }
+}
+
+/// What is done now and then.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn sweep_once(services: &Services) -> Result<(), StoreError> {
+    let now = crate::clock::millis(&services.clock);
+    let timely = now - 3 * TOLERANCE_SECONDS * 1000;
+    services.store.write(move |tx| Box::pin(nonces::forget(tx, timely))).await?;
+    services.store.write(move |tx| Box::pin(commands::expire(tx, now))).await?;
+    services.store.write(move |tx| Box::pin(deliveries::expire(tx, now))).await?;
+    services.ingress.flush().await
 }
 
 #[cfg(test)]

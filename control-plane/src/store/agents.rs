@@ -40,6 +40,8 @@ pub struct Agent {
     pub last_seen: Option<Millis>,
     /// The life of it that works.
     pub life: Option<Life>,
+    /// A younger life that spoke while the other one may still work.
+    pub challenger: Option<Challenger>,
     /// Reports up to this id are kept.
     pub reported: i64,
     /// Number of the revision that it works with; 0 = its own file.
@@ -65,6 +67,15 @@ pub struct Life {
     pub since: Millis,
     /// When the first life of its machine started: restarts do not make a machine younger.
     pub lineage_started: Millis,
+}
+
+/// A life that wants to take the place of the one that works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenger {
+    /// Its id.
+    pub instance: String,
+    /// When it started, by its own clock.
+    pub started: Millis,
 }
 
 /// What a new agent is.
@@ -208,6 +219,7 @@ fn read(row: &AnyRow) -> Result<Agent, StoreError> {
         revoked_at: row.try_get("revoked_at")?,
         last_seen: row.try_get("last_seen")?,
         life: life(row)?,
+        challenger: challenger(row)?,
         reported: row.try_get("reported")?,
         in_force: row.try_get("in_force")?,
         in_force_hash: row.try_get("in_force_hash")?,
@@ -225,4 +237,10 @@ fn life(row: &AnyRow) -> Result<Option<Life>, StoreError> {
         since: row.try_get::<Option<i64>, _>("instance_since")?.unwrap_or_default(),
         lineage_started: row.try_get::<Option<i64>, _>("lineage_started")?.unwrap_or_default(),
     }))
+}
+
+fn challenger(row: &AnyRow) -> Result<Option<Challenger>, StoreError> {
+    let Some(instance) = row.try_get("challenger")? else { return Ok(None) };
+    let started = row.try_get::<Option<i64>, _>("challenger_started")?.unwrap_or_default();
+    Ok(Some(Challenger { instance, started }))
 }

@@ -110,6 +110,24 @@ pub async fn taken(tx: &mut Tx, agent: &str, ids: &[&str], at: Millis) -> Result
     Ok(())
 }
 
+/// Deletes what is too old to be given out; answers how much.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn expire(tx: &mut Tx, at: Millis) -> Result<u64, StoreError> {
+    let delete = sqlx::query("delete from deliveries where expires_at is not null and expires_at <= $1");
+    Ok(delete.bind(at).execute(tx.connection()).await?.rows_affected())
+}
+
+/// How many wait for an agent.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn count(connection: &mut Connection, agent: &str) -> Result<i64, StoreError> {
+    let query = sqlx::query_scalar("select count(*) from deliveries where agent = $1");
+    Ok(query.bind(agent).fetch_one(connection).await?)
+}
+
 fn read(row: &AnyRow) -> Result<Delivery, StoreError> {
     let id: String = row.try_get("id")?;
     let body: String = row.try_get("body")?;

@@ -8,11 +8,11 @@ use sqlx::AnyPool;
 use sqlx::{AnyConnection, AssertSqlSafe, Executor as _, Row as _};
 use std::collections::BTreeSet;
 
-struct Migration {
-    number: i64,
-    name: &'static str,
-    sqlite: &'static str,
-    postgres: &'static str,
+pub(super) struct Migration {
+    pub(super) number: i64,
+    pub(super) name: &'static str,
+    pub(super) sqlite: &'static str,
+    pub(super) postgres: &'static str,
 }
 
 macro_rules! migration {
@@ -27,7 +27,7 @@ macro_rules! migration {
 }
 
 /// One a line, in order.
-const MIGRATIONS: &[Migration] = &[migration!(1, "0001_link")];
+pub(super) const MIGRATIONS: &[Migration] = &[migration!(1, "0001_link")];
 
 /// The newest step that this program knows.
 pub const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].number;

@@ -7,11 +7,18 @@
 
 pub mod agents;
 pub mod codes;
+pub mod commands;
 pub mod deliveries;
 mod engine;
 pub mod error;
+pub mod hooks;
+pub mod lives;
 mod migrations;
 pub mod nonces;
+pub mod reports;
+pub mod revisions;
+pub mod sealed;
+pub mod templates;
 pub mod tenants;
 mod writer;
 
@@ -120,3 +127,6 @@ impl std::fmt::Debug for Store {
         f.debug_struct("Store").field("engine", &self.0.engine).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use actix_web::web::{self, Bytes, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt as _;
 use purser_proto::link::limits::LARGEST_MESSAGE;
-use purser_proto::link::{ENROLL, Problem, SYNC, assertion, codes};
+use purser_proto::link::{ENROLL, KEYS, Problem, SYNC, assertion, codes};
 use serde::Serialize;
 
 /// What is believed of an announced length before anything has come.
@@ -16,7 +16,10 @@ const PROMISED: usize = 64 << 10;
 
 /// Routes of the link; expects a [`Link`] as data.
 pub fn routes(config: &mut ServiceConfig) {
-    config.route(ENROLL, web::post().to(enroll)).route(SYNC, web::post().to(sync));
+    config
+        .route(ENROLL, web::post().to(enroll))
+        .route(SYNC, web::post().to(sync))
+        .route(KEYS, web::post().to(keys));
 }
 
 async fn enroll(link: Data<Link>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Refused> {
@@ -28,6 +31,14 @@ async fn sync(link: Data<Link>, request: HttpRequest, payload: Payload) -> Resul
     // In a box of its own, so that body and buffers are gone while the request waits.
     match Box::pin(hear(&link, &request, payload)).await? {
         Ok(heard) => answer(link.answer(heard).await),
+        Err(refusal) => answer::<()>(Err(refusal)),
+    }
+}
+
+async fn keys(link: Data<Link>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Refused> {
+    let body = whole(&request, payload).await?;
+    match link.rotate(asked(&request, &body)).await {
+        Ok(()) => Ok(HttpResponse::NoContent().finish()),
         Err(refusal) => answer::<()>(Err(refusal)),
     }
 }

@@ -43,6 +43,8 @@ create table agents (
     instance_started bigint,
     instance_since bigint,
     lineage_started bigint,
+    challenger text,
+    challenger_started bigint,
     reported bigint not null default 0,
     in_force bigint not null default 0,
     in_force_hash text not null default '',
@@ -94,7 +96,7 @@ create table deliveries (
     expires_at bigint
 );
 create index deliveries_by_agent on deliveries (agent, seq);
-create index deliveries_by_hook on deliveries (hook) where hook is not null;
+create index deliveries_by_hook on deliveries (hook, bytes) where hook is not null;
 create index deliveries_by_expiry on deliveries (expires_at) where expires_at is not null;
 
 create table revisions (
@@ -196,3 +198,13 @@ create table hooks (
 );
 create index hooks_by_agent on hooks (agent, id);
 
+-- How webhooks ended, counted by day: `day` is the first millisecond of it (UTC).
+create table webhook_outcomes (
+    agent text not null references agents (id),
+    tenant text not null,
+    day bigint not null,
+    outcome text not null,
+    code text not null,
+    count bigint not null,
+    primary key (agent, day, outcome, code)
+);

@@ -43,6 +43,8 @@ create table agents (
     instance_started integer,
     instance_since integer,
     lineage_started integer,
+    challenger text,
+    challenger_started integer,
     reported integer not null default 0,
     in_force integer not null default 0,
     in_force_hash text not null default '',
@@ -94,7 +96,7 @@ create table deliveries (
     expires_at integer
 ) strict;
 create index deliveries_by_agent on deliveries (agent, seq);
-create index deliveries_by_hook on deliveries (hook) where hook is not null;
+create index deliveries_by_hook on deliveries (hook, bytes) where hook is not null;
 create index deliveries_by_expiry on deliveries (expires_at) where expires_at is not null;
 
 create table revisions (
@@ -195,6 +197,17 @@ create table hooks (
     last_at integer
 ) strict;
 create index hooks_by_agent on hooks (agent, id);
+
+-- How webhooks ended, counted by day: `day` is the first millisecond of it (UTC).
+create table webhook_outcomes (
+    agent text not null references agents (id),
+    tenant text not null,
+    day integer not null,
+    outcome text not null,
+    code text not null,
+    count integer not null,
+    primary key (agent, day, outcome, code)
+) strict, without rowid;
 
 -- Agents to be woken, written by processes that cannot tell the server otherwise.
 create table wakes (

@@ -1,0 +1,175 @@
+//! Webhooks on their way in.
+
+use super::House;
+use crate::store::deliveries;
+use crate::store::hooks::{self, Ceilings, Hook, NewHook};
+use crate::testing::TestAgent;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt as _;
+use purser_proto::link::sync::DeliveryBody;
+use std::time::{Duration, Instant};
+
+async fn hook(house: &House, agent: &TestAgent, ceilings: Ceilings) -> Hook {
+    let new = NewHook {
+        tenant: house.tenant.clone(),
+        agent: agent.id.clone(),
+        connection: "brex".into(),
+        headers: vec!["X-Shared-Secret".into()],
+        ceilings,
+        by: "somebody".into(),
+    };
+    let made =
+        house.plane.services.store.write(move |tx| Box::pin(async move { hooks::create(tx, &new, 1).await }));
+    made.await.unwrap()
+}
+
+async fn call(house: &House, agent: &TestAgent, id: &str, body: &[u8]) -> u16 {
+    let request = agent.client().post(format!("{}/hooks/{id}", house.plane.base));
+    let request =
+        request.header("svix-id", "m1").header("x-shared-secret", "s3").header("authorization", "no");
+    let answer = request.header("content-type", "application/json").body(body.to_vec()).send().await.unwrap();
+    answer.status().as_u16()
+}
+
+#[tokio::test]
+async fn a_webhook_is_sealed_kept_and_delivered_at_once() {
+    let house = House::new().await;
+    let agent = house.plane.agent(&house.tenant).await;
+    let hook = hook(&house, &agent, Ceilings::default()).await;
+    let body = b"{\"canary\": \"c4n4ry\"}\r\n";
+    let says = agent.waits(50);
+    let begun = Instant::now();
+    let (answer, status) = tokio::join!(agent.sync(&says), async {
+        while house.plane.services.wake.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+        call(&house, &agent, &hook.id, body).await
+    });
+    assert_eq!(status, 200);
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    let answer = answer.unwrap();
+    let DeliveryBody::Webhook(webhook) = &answer.deliveries.as_slice()[0].body else { panic!("{answer:?}") };
+    let received = agent.open(webhook);
+    assert_eq!((received.agent.as_str(), received.connection.as_str()), (agent.id.as_str(), "brex"));
+    assert_eq!(STANDARD.decode(&received.body_base64).unwrap(), body);
+    let names: Vec<&str> = received.headers.keys().map(String::as_str).collect();
+    assert_eq!(names, ["content-type", "svix-id", "x-shared-secret"]);
+    house.plane.services.ingress.flush().await.unwrap();
+    let store = &house.plane.services.store;
+    let counted = hooks::of(&mut store.read().await.unwrap(), &house.tenant, &hook.id).await.unwrap();
+    assert_eq!((counted.received, counted.refused), (1, 0));
+    for file in std::fs::read_dir(house._folder.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        for canary in [&b"c4n4ry"[..], &STANDARD.encode(body).into_bytes()] {
+            assert!(
+                !bytes.windows(canary.len()).any(|window| window == canary),
+                "the database can read a webhook"
+            );
+        }
+    }
+    house.plane.stop().await;
+}
+
+#[tokio::test]
+async fn senders_are_never_told_to_give_up() {
+    let house = House::new().await;
+    let agent = house.plane.agent(&house.tenant).await;
+    let small = Ceilings { largest_body: 100, ..Ceilings::default() };
+    let hook = hook(&house, &agent, small).await;
+    assert_eq!(call(&house, &agent, "unknown", b"x").await, 503);
+    assert_eq!(call(&house, &agent, &"x".repeat(3000), b"x").await, 503);
+    assert_eq!(call(&house, &agent, &hook.id, &[b'x'; 101]).await, 503);
+    assert_eq!(call(&house, &agent, &hook.id, &[b'x'; 100]).await, 200);
+    let (tenant, id) = (house.tenant.clone(), hook.id.clone());
+    let store = &house.plane.services.store;
+    store.write(move |tx| Box::pin(async move { hooks::delete(tx, &tenant, &id, 2).await })).await.unwrap();
+    assert_eq!(house.notices().await, ["webhook-too-large"]);
+    house.plane.stop().await;
+}
+
+#[tokio::test]
+async fn the_largest_body_of_all_fits_into_a_delivery() {
+    let house = House::new().await;
+    let agent = house.plane.agent(&house.tenant).await;
+    let hook = hook(&house, &agent, Ceilings::default()).await;
+    let body = vec![0xff; usize::try_from(hooks::LARGEST_BODY).unwrap()];
+    assert_eq!(call(&house, &agent, &hook.id, &body).await, 200);
+    let answer = agent.sync(&agent.says_nothing()).await.unwrap();
+    let DeliveryBody::Webhook(webhook) = &answer.deliveries.as_slice()[0].body else { panic!("no webhook") };
+    assert_eq!(STANDARD.decode(agent.open(webhook).body_base64).unwrap(), body);
+    house.plane.stop().await;
+}
+
+#[tokio::test]
+async fn more_than_the_rate_is_sent_away_for_a_while() {
+    let house = House::new().await;
+    let agent = house.plane.agent(&house.tenant).await;
+    let slow = Ceilings { per_second: 1, burst: 3, ..Ceilings::default() };
+    let hook = hook(&house, &agent, slow).await;
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        statuses.push(call(&house, &agent, &hook.id, b"x").await);
+    }
+    assert_eq!(statuses[..3], [200; 3]);
+    assert!(
+        statuses[3..].contains(&429) && statuses.iter().all(|status| [200, 429].contains(status)),
+        "{statuses:?}"
+    );
+    house.plane.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_is_bounded_and_there_is_room_again_when_the_agent_comes() {
+    let house = House::new().await;
+    let agent = house.plane.agent(&house.tenant).await;
+    let little = Ceilings { largest_body: 1000, most_bytes: 8000, ..Ceilings::default() };
+    let hook = hook(&house, &agent, little).await;
+    let mut taken = 0;
+    while call(&house, &agent, &hook.id, &[b'x'; 500]).await == 200 {
+        taken += 1;
+        assert!(taken < 20, "nothing bounds what waits");
+    }
+    assert!(taken > 1);
+    let store = &house.plane.services.store;
+    assert!(hooks::stored(&mut store.read().await.unwrap(), &hook.id).await.unwrap() <= 8000);
+    let answer = agent.sync(&agent.says_nothing()).await.unwrap();
+    let ids: Vec<&str> = answer.deliveries.as_slice().iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(ids.len(), taken);
+    agent.sync(&agent.takes(&ids)).await.unwrap();
+    let begun = Instant::now();
+    while call(&house, &agent, &hook.id, &[b'x'; 500]).await != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "there is room, but nothing is taken");
+    }
+    house.plane.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_burst_nothing_that_was_answered_is_lost() {
+    let house = House::new().await;
+    let agent = house.plane.agent(&house.tenant).await;
+    let hook = hook(&house, &agent, Ceilings::default()).await;
+    let bodies: Vec<Vec<u8>> = (0..1000).map(|n: u32| n.to_be_bytes().to_vec()).collect();
+    let calls = bodies.iter().map(|body| call(&house, &agent, &hook.id, body));
+    let statuses: Vec<u16> = futures_util::stream::iter(calls).buffer_unordered(64).collect().await;
+    assert!(statuses.iter().all(|status| *status == 200));
+    let mut seen = std::collections::BTreeSet::new();
+    let mut taken: Vec<String> = Vec::new();
+    loop {
+        let ids: Vec<&str> = taken.iter().map(String::as_str).collect();
+        let answer = agent.sync(&agent.takes(&ids)).await.unwrap();
+        if answer.deliveries.is_empty() {
+            break;
+        }
+        taken = answer.deliveries.as_slice().iter().map(|one| one.id.to_string()).collect();
+        for delivery in answer.deliveries.as_slice() {
+            let DeliveryBody::Webhook(webhook) = &delivery.body else { panic!("{delivery:?}") };
+            seen.insert(STANDARD.decode(agent.open(webhook).body_base64).unwrap());
+        }
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), bodies);
+    let mut connection = house.plane.services.store.read().await.unwrap();
+    assert_eq!(deliveries::count(&mut connection, &agent.id).await.unwrap(), 0);
+    drop(connection);
+    house.plane.stop().await;
+}

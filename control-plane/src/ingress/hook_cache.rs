@@ -1,0 +1,162 @@
+//! Hooks as this node remembers them for a moment: who they belong to, how many calls they took, how much waits. A burst
+//! asks the database once in two seconds, and ids that nobody has do not push out those that are used.
+
+use super::bucket::Bucket;
+use crate::clock::Millis;
+use crate::store::hooks::{self, Hook};
+use crate::store::{Store, StoreError};
+use age::x25519::Recipient;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// For how long a hook is believed to be as it was.
+const FRESH: Duration = Duration::from_secs(2);
+/// For how long the sum of what waits is reckoned with, if it is not reached.
+const SUMMED: Duration = Duration::from_secs(30);
+/// How soon it is summed again, if it is.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Between two notices about one hook, in milliseconds.
+const TELL: Millis = 3_600_000;
+
+/// A hook as it is remembered.
+pub(super) struct Cached {
+    pub(super) hook: Hook,
+    pub(super) recipient: Recipient,
+    read: Instant,
+    tally: Arc<Tally>,
+}
+
+/// What goes on being counted when the hook is read again.
+struct Tally {
+    bucket: Mutex<Bucket>,
+    ceilings: (i64, i64),
+    received: AtomicI64,
+    refused: AtomicI64,
+    last: AtomicI64,
+    told: AtomicI64,
+    /// What waits, as summed and added to since, and when it was summed.
+    bytes: AtomicI64,
+    summed: Mutex<Option<Instant>>,
+}
+
+/// The hooks that were called lately.
+pub(super) struct HookCache(Mutex<HashMap<String, Arc<Cached>>>);
+
+impl HookCache {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+
+    /// The hook of an address, if there is one.
+    pub(super) async fn get(
+        &self,
+        store: &Store,
+        id: &str,
+        _now: Millis,
+    ) -> Result<Option<Arc<Cached>>, StoreError> {
+        let known = self.locked().get(id).cloned();
+        if let Some(known) = &known
+            && known.read.elapsed() < FRESH
+        {
+            return Ok(Some(known.clone()));
+        }
+        let found = hooks::by_address(&mut *store.read().await?, id).await?;
+        let Some((hook, recipient)) = found else {
+            self.locked().remove(id);
+            return Ok(None);
+        };
+        let recipient =
+            recipient.parse().map_err(|why: &str| StoreError::damaged("recipient", &hook.agent, why))?;
+        let rates = (hook.ceilings.per_second, hook.ceilings.burst);
+        let tally = known.map(|known| known.tally.clone()).filter(|tally| tally.ceilings == rates);
+        let tally = tally.unwrap_or_else(|| Arc::new(Tally::new(rates)));
+        let cached = Arc::new(Cached { hook, recipient, read: Instant::now(), tally });
+        self.locked().insert(id.to_owned(), cached.clone());
+        Ok(Some(cached))
+    }
+
+    /// What was counted since the last time: id, taken, sent away, when the last was taken.
+    pub(super) fn counted(&self) -> Vec<(String, i64, i64, Option<Millis>)> {
+        let hooks: Vec<Arc<Cached>> = self.locked().values().cloned().collect();
+        let counted = hooks.into_iter().map(|cached| {
+            let tally = &cached.tally;
+            let received = tally.received.swap(0, Ordering::Relaxed);
+            let refused = tally.refused.swap(0, Ordering::Relaxed);
+            let last = Some(tally.last.load(Ordering::Relaxed)).filter(|last| *last > 0);
+            (cached.hook.id.clone(), received, refused, last)
+        });
+        counted.filter(|(_, received, refused, _)| received + refused > 0).collect()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<String, Arc<Cached>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tally {
+    fn new(ceilings: (i64, i64)) -> Self {
+        Self {
+            bucket: Mutex::new(Bucket::new(ceilings.0, ceilings.1, Instant::now())),
+            ceilings,
+            received: AtomicI64::new(0),
+            refused: AtomicI64::new(0),
+            last: AtomicI64::new(0),
+            told: AtomicI64::new(0),
+            bytes: AtomicI64::new(0),
+            summed: Mutex::new(None),
+        }
+    }
+}
+
+impl Cached {
+    /// The beginning of the id: enough to find it by, too little to call it.
+    pub(super) fn shown(&self) -> &str {
+        self.hook.id.get(..8).unwrap_or_default()
+    }
+
+    pub(super) fn within_rate(&self) -> bool {
+        self.tally.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now())
+    }
+
+    /// Whether so many more bytes may wait.
+    pub(super) async fn has_room(&self, store: &Store, more: i64) -> Result<bool, StoreError> {
+        let ceiling = self.hook.ceilings.most_bytes;
+        let reached = self.tally.bytes.load(Ordering::Relaxed) + more > ceiling;
+        if self.is_due(if reached { AGAIN } else { SUMMED }) {
+            let sum = hooks::stored(&mut *store.read().await?, &self.hook.id).await?;
+            self.tally.bytes.store(sum, Ordering::Relaxed);
+        }
+        Ok(self.tally.bytes.load(Ordering::Relaxed) + more <= ceiling)
+    }
+
+    fn is_due(&self, after: Duration) -> bool {
+        let mut summed = self.tally.summed.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = summed.is_none_or(|summed| summed.elapsed() >= after);
+        if due {
+            *summed = Some(Instant::now());
+        }
+        due
+    }
+
+    pub(super) fn stored(&self, bytes: i64) {
+        self.tally.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_received(&self, at: Millis) {
+        self.tally.received.fetch_add(1, Ordering::Relaxed);
+        self.tally.last.store(at, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_refused(&self) {
+        self.tally.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether it is time for another notice.
+    pub(super) fn may_tell(&self, now: Millis) -> bool {
+        let told = self.tally.told.load(Ordering::Relaxed);
+        (told == 0 || now - told >= TELL)
+            && self.tally.told.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
