@@ -1,5 +1,7 @@
 //! An agent made by hand, for what a real one never does: many that use one code, requests that are sent twice.
 
+use std::time::Duration;
+
 use chrono::Utc;
 use purser_proto::link::assertion::{Asserted, Assertion, Claims, HEADER};
 use purser_proto::link::enrollment::PublicKeys;
@@ -7,6 +9,13 @@ use purser_proto::link::{ENROLL, SYNC};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
+
+/// A client for plain HTTP on this machine.
+pub(super) fn client() -> reqwest::Client {
+    // Whoever was first has installed it.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap()
+}
 
 /// Keys and a way to use them.
 pub(super) struct Hand {
@@ -25,14 +34,12 @@ pub(super) struct Signed {
 
 impl Hand {
     pub(super) fn new() -> Self {
-        // Whoever was first has installed it.
-        drop(rustls::crypto::ring::default_provider().install_default());
         let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         let signing = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
         let digits: String = signing.public_key().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let recipient = age::x25519::Identity::generate().to_public().to_string();
         let keys = PublicKeys { signing: digits.into(), recipient: recipient.into() };
-        Self { signing, keys, client: reqwest::Client::builder().no_proxy().build().unwrap() }
+        Self { signing, keys, client: client() }
     }
 
     fn sign(&self, who: &str, path: &'static str, message: &Value) -> Signed {

@@ -5,6 +5,7 @@ use purser_proto::link::command::Verb;
 use sandbox::harness::{ControlOptions, SandboxOptions, Secrets, System};
 use sandbox::invariants::Needles;
 
+use super::hand::client;
 use super::site::{ROUTE, Site, until};
 use crate::stage::{quick, wait_for};
 
@@ -23,7 +24,7 @@ pub(super) async fn nothing_secret_is_left_at_the_control_plane(on: ControlOptio
     }
     // One that the agent does not take, so that it stays there.
     site.stop().await;
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = client();
     let body = "canary of a body that nobody has fetched";
     let url = format!("{}{hook}", site.control.address());
     assert_eq!(client.post(url).body(body).send().await.unwrap().status(), 200);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use purser_proto::link::command::Verb;
 use sandbox::harness::ControlOptions;
 
+use super::hand::client;
 use super::site::{ROUTE, Site, until};
 use crate::stage::quick;
 
@@ -22,7 +23,7 @@ pub(super) async fn a_node_that_is_killed_under_load_loses_nothing_and_the_agent
     let (taken, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     // Nobody has signed them, so each is judged and refused: what counts is that each is judged once.
     let send = async {
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
+        let client = client();
         while !stop.load(Ordering::Relaxed) {
             let sent = client.post(format!("{address}{path}")).body("{}").send().await;
             match sent.map(|answer| answer.status().as_u16()) {
@@ -83,7 +84,7 @@ pub(super) async fn an_agent_works_and_reports_later_when_nobody_answers(on: Con
     let gone =
         site.link_when("the link says that nobody answers", |link| link["state"] == "unreachable").await;
     assert!(gone["fix"].as_str().unwrap().contains("works on without it"), "{gone:#}");
-    site.stage.ask(4, &["flows", "run", ROUTE.flow()]).await;
+    site.stage.purser.json(&["flows", "run", ROUTE.flow()]).await.unwrap();
     assert!(site.stage.documents() > 3);
     for node in 0..site.control.nodes() {
         site.control.revive(node).await.unwrap();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use purser_proto::link::command::Verb;
 use sandbox::harness::{Agent, BREX, Control, ControlOptions, Home, Purser, Route, SandboxOptions, System};
+use sandbox::world::{SpendKind, SpendState};
 use serde_json::Value;
 
 use super::desk::Desk;
@@ -118,7 +119,11 @@ impl Site {
 
     /// Adds a purchase that can be booked, so many minor units; Brex announces it to whoever listens.
     pub(super) fn buy(&self, minor: i64) -> String {
-        let spend = self.stage.sandbox.spend.iter().find(|one| one.lines.len() == 1 && one.fault.is_none());
+        let spend = self.stage.sandbox.spend.iter().find(|one| {
+            one.lines.len() == 1
+                && one.fault.is_none()
+                && (one.kind, one.state) == (SpendKind::Purchase, SpendState::Ready)
+        });
         let mut spend = serde_json::to_value(spend.unwrap()).unwrap();
         (spend["kind"], spend["state"]) = ("purchase".into(), "ready".into());
         (spend["lines"][0]["amount"], spend["lines"][0]["original"]) = (minor.into(), minor.into());
@@ -133,19 +138,8 @@ impl Site {
         let secret = listed[0]["secret"].as_str().unwrap();
         self.seal(System::Brex, &[("webhook_secret", secret)]).await;
         let path = self.desk.hook(&self.id, BREX).await;
-        let endpoint = serde_json::json!({
-            "url": format!("{}{path}", self.control.address()),
-            "event_types": ["ACCOUNTING_RECORD_READY_FOR_EXPORT"],
-        });
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let asked = client
-            .post(format!("{}/v1/webhooks", brex.url()))
-            .bearer_auth(&self.stage.sandbox.secrets.brex_token)
-            .header("Idempotency-Key", "register")
-            .header("content-type", "application/json")
-            .body(endpoint.to_string());
-        let answer = asked.send().await.unwrap();
-        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+        let url = format!("{}{path}", self.control.address());
+        brex.control("listen", &serde_json::json!({ "url": url })).unwrap();
         path
     }
 

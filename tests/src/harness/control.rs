@@ -1,5 +1,6 @@
 //! The real `purser-control` binary as child processes: one node over SQLite, or several over PostgreSQL.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -201,6 +202,73 @@ impl Control {
     /// When the agent is not taken.
     pub async fn enroll(&self, purser: &Purser, further: &[&str]) -> Result<String> {
         purser.enroll(&self.address(), &self.code().await?, further).await
+    }
+
+    /// What the command line shows of an agent, word by word (`id`, `recipient`, `fingerprint`, `revision`, ...).
+    ///
+    /// # Errors
+    /// As [`Control::says`].
+    pub async fn shown(&self, agent: &str) -> Result<BTreeMap<String, String>> {
+        let shown = self.says(&["agent", "show", "--tenant", TENANT, agent]).await?;
+        let pairs = shown.lines().filter_map(|line| line.split_once(' '));
+        Ok(pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
+    }
+
+    /// Has an agent work with the configuration of a file.
+    ///
+    /// # Errors
+    /// As [`Control::says`].
+    pub async fn configure(&self, agent: &str, file: &Path) -> Result<String> {
+        let file = file.display().to_string();
+        self.says(&["agent", "configure", "--tenant", TENANT, agent, &file, "--note", "from a file"]).await
+    }
+
+    /// Sends a sealed secret.
+    ///
+    /// # Errors
+    /// As [`Control::says`].
+    pub async fn send_secret(&self, agent: &str, name: &str, file: &Path) -> Result<String> {
+        let file = file.display().to_string();
+        self.says(&["secret", "send", "--tenant", TENANT, "--agent", agent, "--name", name, &file]).await
+    }
+
+    /// What became of an agent's secrets: a line for each.
+    ///
+    /// # Errors
+    /// As [`Control::says`].
+    pub async fn secrets(&self, agent: &str) -> Result<Vec<String>> {
+        self.rows(&["secret", "list", "--tenant", TENANT, "--agent", agent]).await
+    }
+
+    /// Makes a hook for a connection; its URL.
+    ///
+    /// # Errors
+    /// As [`Control::says`].
+    pub async fn hook(&self, agent: &str, connection: &str) -> Result<String> {
+        let made = ["hook", "create", "--tenant", TENANT, "--agent", agent, "--connection", connection];
+        Ok(format!("{}{}", self.address(), self.says(&made).await?))
+    }
+
+    /// Asks an agent to do something; the command's id.
+    ///
+    /// # Errors
+    /// As [`Control::says`].
+    pub async fn command(&self, agent: &str, reason: &str, verb: &[&str]) -> Result<String> {
+        let send = ["command", "send", "--tenant", TENANT, "--agent", agent, "--reason", reason];
+        self.says(&[&send, verb].concat()).await
+    }
+
+    /// What was asked of an agent and what came of it: a line for each.
+    ///
+    /// # Errors
+    /// As [`Control::says`].
+    pub async fn commands(&self, agent: &str) -> Result<Vec<String>> {
+        self.rows(&["command", "list", "--tenant", TENANT, "--agent", agent]).await
+    }
+
+    /// The lines of a table, without its head.
+    async fn rows(&self, arguments: &[&str]) -> Result<Vec<String>> {
+        Ok(self.says(arguments).await?.lines().skip(1).map(str::to_owned).collect())
     }
 
     /// All that it keeps, byte for byte: its files, and what a database server holds for it.

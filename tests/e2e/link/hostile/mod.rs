@@ -9,10 +9,12 @@ use attacks::{Attack, Blow, Knowledge, Taken, revision};
 use listener::Foreign;
 use sandbox::harness::{Agent, Route, SandboxOptions, Secrets};
 use sandbox::invariants::Needles;
+use sandbox::world::SpendKind;
 use serde_json::{Value, json};
 use server::{Heard, Hostile};
 use std::collections::BTreeSet;
 
+use super::site::start;
 use crate::stage::{Stage, quick, wait_for};
 
 /// Where the route's flow stands in the configuration.
@@ -27,7 +29,7 @@ struct Siege {
     hostile: Hostile,
     foreign: Foreign,
     needles: Needles,
-    agent: Agent,
+    agent: Option<Agent>,
     sent: usize,
 }
 
@@ -51,7 +53,7 @@ impl Siege {
             stage.purser.enroll(&hostile.url(), "ABCD-EFGH-JKMN-PQRS", &[]).await.unwrap(),
             server::AGENT
         );
-        let agent = stage.purser.spawn(&["run", "--no-jitter"]).unwrap();
+        let agent = Some(start(&stage.purser));
         let mut siege = Self { stage, hostile, foreign, needles, agent, sent: 0 };
         let number = siege.send(revision(REVISION, &siege.stage.config.render()));
         siege.told("the first revision", |heard| verdict(heard, REVISION)).await;
@@ -63,7 +65,12 @@ impl Siege {
 
     /// A record beyond the machine's ceiling, ready to be booked.
     fn put_beyond(&self) {
-        let spend = self.stage.sandbox.spend.iter().find(|one| one.lines.len() == 1 && one.fault.is_none());
+        let spend = self
+            .stage
+            .sandbox
+            .spend
+            .iter()
+            .find(|one| one.lines.len() == 1 && one.fault.is_none() && one.kind == SpendKind::Purchase);
         let mut spend = serde_json::to_value(spend.unwrap()).unwrap();
         spend["kind"] = "purchase".into();
         spend["state"] = "ready".into();
@@ -160,16 +167,17 @@ impl Siege {
 
     /// The agent waits for up to a minute after an answer that is none; a new life does not.
     async fn begin_anew(&mut self) {
+        self.end().await;
         let spoken = self.hostile.heard().said.len();
-        let fresh = self.stage.purser.spawn(&["run", "--no-jitter"]);
-        let old = std::mem::replace(&mut self.agent, fresh.unwrap());
-        old.terminate().await.unwrap();
-        drop(old.wait().await.unwrap());
-        // The first one may have found the home in use.
-        if !self.agent.is_running().unwrap() {
-            self.agent = self.stage.purser.spawn(&["run", "--no-jitter"]).unwrap();
-        }
+        self.agent = Some(start(&self.stage.purser));
         self.told("a new life", |heard| (heard.said.len() > spoken).then_some(())).await;
+    }
+
+    async fn end(&mut self) {
+        if let Some(agent) = self.agent.take() {
+            agent.terminate().await.unwrap();
+            agent.wait().await.unwrap();
+        }
     }
 
     /// What is not as it was: nothing may have reached a foreign place, nothing secret the enemy, nothing new the books.
@@ -187,7 +195,7 @@ impl Siege {
             .flat_map(|said| self.needles.in_bytes(&said).into_iter().map(str::to_owned).collect::<Vec<_>>())
             .collect();
         damage.extend(found.into_iter().map(|what| format!("{what} was said")));
-        if !self.agent.is_running().unwrap() {
+        if !self.agent.as_mut().is_some_and(|agent| agent.is_running().unwrap()) {
             damage.push("the agent has ended".to_owned());
         }
         damage.extend(self.stage.misuse());
@@ -251,8 +259,7 @@ async fn whoever_runs_the_control_plane_gets_neither_money_nor_secrets_nor_the_m
     // The agent has its secrets as they were.
     let (tested, said) = siege.stage.purser.json(&["connections", "test"]).await.unwrap();
     assert_eq!(tested.code, Some(0), "{said:#}");
-    siege.agent.terminate().await.unwrap();
-    siege.agent.wait().await.unwrap();
+    siege.end().await;
     let (found, files) = siege.needles.below(siege.stage.home.path()).unwrap();
     assert_eq!((found, files > 4), (Vec::new(), true));
     println!("{contained} of {} attacks contained", attacks.len());
