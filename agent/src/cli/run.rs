@@ -174,7 +174,8 @@ async fn serve(parts: Parts, args: &RunArgs, context: &Context) -> Result<Exit> 
 }
 
 async fn work(host: &mut Host, stop: &mut StopRequests, notifier: &Notifier) -> Result<()> {
-    let mut ticks = tokio::time::interval(TICK);
+    // The first status tells what the scheduler has planned, so it comes after its first look.
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + TICK, TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {

@@ -13,6 +13,7 @@ use crate::config::revisions::{effective, known};
 use crate::vendors::{StoreNotes, last_use, registry};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
+use spend::Timestamp;
 use spend::ids::ConnectionId;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ pub struct Host {
     ending: Option<LocalBoxFuture<'static, ()>>,
     /// Something changed again while it was ending.
     again: bool,
+    /// When the process began.
+    started: Timestamp,
 }
 
 impl Host {
@@ -42,9 +45,19 @@ impl Host {
         let policy = parts.policy.clone();
         let agent = Rc::new(Agent::start(parts));
         let scheduler = agent.schedule(jitter);
-        let (ending, again) = (None, false);
-        let mut host =
-            Self { agent, scheduler, jitter, config_file, policy, link: None, desk, asked, ending, again };
+        let mut host = Self {
+            started: agent.now(),
+            agent,
+            scheduler,
+            jitter,
+            config_file,
+            policy,
+            link: None,
+            desk,
+            asked,
+            ending: None,
+            again: false,
+        };
         host.keep_link();
         host
     }
@@ -62,6 +75,8 @@ impl Host {
     /// What the agent and its link say of themselves.
     pub fn status(&self) -> AgentStatus {
         let mut status = self.agent.status(&self.scheduler.next());
+        // An agent that took another's place goes on in the same process.
+        status.started = self.started;
         status.link = self.link.as_ref().map(Link::status);
         status
     }

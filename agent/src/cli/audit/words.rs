@@ -1,5 +1,7 @@
 //! Audit entries in words, and without what records say.
 
+mod link;
+
 use crate::cli::output;
 use crate::store::{AuditDraft, AuditKind};
 use serde_json::{Map, Value, json};
@@ -23,6 +25,9 @@ pub(super) fn summary(draft: &AuditDraft) -> String {
         let event = [id.as_str(), text("event"), text("outcome")];
         let event: Vec<&str> = event.into_iter().filter(|word| !word.is_empty()).collect();
         return format!("webhook {}{}", event.join(" "), why.unwrap_or_default());
+    }
+    if link::is_about(draft) {
+        return link::summary(draft);
     }
     match draft.kind {
         AuditKind::Transition => {
@@ -90,6 +95,9 @@ pub(super) fn without_content(draft: &AuditDraft) -> Value {
             detail,
             &["what", "outcome", "code", "records", "received_at", "signed_at"],
         ));
+    }
+    if link::is_about(draft) {
+        return link::without_content(draft);
     }
     match draft.kind {
         AuditKind::Call | AuditKind::Security => {

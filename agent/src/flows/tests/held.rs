@@ -3,8 +3,9 @@
 use super::faults::{Call, Fault};
 use super::invariants::assert_sound;
 use super::world::{World, codes, set_amount, usd};
+use spend::guard::{GuardLimits, LimitPlace};
 use spend::money::Currency;
-use spend::posting::FailureClass;
+use spend::posting::{FailureClass, PostingState};
 
 #[tokio::test]
 async fn a_change_after_posting_is_held_exactly_once() {
@@ -218,6 +219,43 @@ async fn the_limit_of_a_day_survives_a_restart_and_ends_with_the_day() {
     world.report("D", 250);
     world.run().await;
     assert_eq!(world.states("D"), ["acknowledged"]);
+    assert_sound(&world, &["guard-rail"]);
+}
+
+#[tokio::test]
+async fn the_strictest_of_all_sets_of_limits_decides_and_says_where_it_is_written() {
+    let mut world = World::new();
+    world.settings.guard.max_per_document = [(Currency::USD, usd(1_000))].into();
+    let machine = |most: i64| GuardLimits {
+        max_per_document: [(Currency::USD, usd(most))].into(),
+        max_documents_per_day: Some(2),
+        place: LimitPlace::Machine,
+        ..GuardLimits::default()
+    };
+    world.settings.machine = vec![machine(500), machine(2_000)];
+    for (id, cents) in [("A", 1_001), ("B", 501), ("C", 500), ("D", 100)] {
+        world.report(id, cents);
+    }
+    world.run().await;
+    let of = |world: &World, id: &str| match world.posting(id).state {
+        PostingState::Held(hold) => hold.findings.into_iter().map(|finding| finding.fix).collect(),
+        _ => Vec::new(),
+    };
+    let (a, b) = (of(&world, "A"), of(&world, "B"));
+    assert_eq!((a.len(), b.len()), (2, 1), "{a:?} {b:?}");
+    assert!(a[0].contains("purser.toml") && a[1].contains("guard-rails.toml"), "{a:?}");
+    assert!(b[0].contains("guard-rails.toml"), "{b:?}");
+    assert_eq!((world.states("C"), world.states("D")), (vec!["acknowledged"], vec!["acknowledged"]));
+    // The count of the day goes on after a restart and begins anew on the next.
+    world.reopen();
+    world.report("E", 100);
+    world.pass(60);
+    world.run().await;
+    assert_eq!(world.states("E"), ["held"]);
+    world.pass(24 * 3600);
+    world.report("F", 100);
+    world.run().await;
+    assert_eq!(world.states("F"), ["acknowledged"]);
     assert_sound(&world, &["guard-rail"]);
 }
 

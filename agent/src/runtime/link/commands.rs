@@ -16,9 +16,14 @@ use purser_proto::link::limits::{Name, Text};
 use purser_proto::link::report::ReportBody;
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Before the delivery's id among what the agent remembers of its control plane.
 const UNDER_WAY: &str = "command/";
+
+/// How long the next command waits for the one before it.
+const HEAD_START: Duration = Duration::from_secs(1);
 
 /// A command under way.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -75,14 +80,20 @@ impl Exchange {
         Ok(())
     }
 
-    /// Carries commands out side by side, for as long as it is polled.
+    /// Carries commands out, for as long as it is polled: in their order, but none waits long for one that takes its time.
     pub(super) async fn obey(&self) {
         let Some(mut ordered) = self.ordered.borrow_mut().take() else { return };
         let mut work = FuturesUnordered::new();
+        let mut head_start = Instant::now();
         loop {
+            let free = work.is_empty() || head_start.elapsed() >= HEAD_START;
             tokio::select! {
-                Some(pending) = ordered.recv() => work.push(self.carry_out(pending)),
+                Some(pending) = ordered.recv(), if free => {
+                    work.push(self.carry_out(pending));
+                    head_start = Instant::now();
+                }
                 Some(()) = work.next(), if !work.is_empty() => {}
+                () = tokio::time::sleep(HEAD_START), if !free => {}
             }
         }
     }
@@ -106,7 +117,7 @@ impl Exchange {
     }
 
     async fn done(&self, command: &Command) -> CommandResult {
-        let visibility = self.rails().map_or(Visibility::Counts, |rails| rails.local.visibility);
+        let visibility = self.visibility();
         match order_of(command) {
             Some(Order::Run { flow, .. }) if self.is_wrong_kind(command, &flow) => {
                 refused(format!("`{flow}` is no reference flow; ask for `run`"))

@@ -18,18 +18,17 @@ const MOST: usize = 200_000;
 const PRUNED: &str = "pruned";
 
 impl Exchange {
-    /// Takes deliveries in their order. Webhooks that follow each other are judged together. The answer is how many there
-    /// were that had not come before.
-    pub(super) async fn take(&self, deliveries: Vec<Delivery>) -> Result<usize, StoreError> {
+    /// Takes deliveries in their order. Webhooks that follow each other are judged together. The answer is how many of them
+    /// were decided that had not been before.
+    pub(super) async fn take(&self, deliveries: Vec<Delivery>) -> Result<u64, StoreError> {
         let store = &self.parts.store;
         let mut webhooks: Vec<(Name, SealedWebhook)> = Vec::new();
-        let mut fresh = 0;
+        let before = self.decided.get();
         for Delivery { id, body } in deliveries {
             if is_taken(store, &id)? || webhooks.iter().any(|(known, _)| *known == id) {
                 self.to_tell.borrow_mut().insert(id.as_str().to_owned());
                 continue;
             }
-            fresh += 1;
             if let DeliveryBody::Webhook(webhook) = body {
                 webhooks.push((id, webhook));
                 continue;
@@ -47,7 +46,7 @@ impl Exchange {
         }
         self.take_webhooks(webhooks).await?;
         forget_old(store, self.parts.clock.now()).await?;
-        Ok(fresh)
+        Ok(self.decided.get() - before)
     }
 
     /// A batch that says that a delivery was taken.
@@ -66,6 +65,7 @@ impl Exchange {
 
     /// A delivery whose decision is durable.
     pub(super) fn is_decided(&self, id: &Name) {
+        self.decided.set(self.decided.get() + 1);
         self.to_tell.borrow_mut().insert(id.as_str().to_owned());
         self.news.notify_one();
     }

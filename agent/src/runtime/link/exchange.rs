@@ -12,6 +12,7 @@ use crate::config::guard_rails::MachineRails;
 use crate::store::{Batch, Enrollment, LinkKeyring, StoreError};
 use crate::vendors::http::LinkClient;
 use chrono::TimeDelta;
+use futures_util::FutureExt as _;
 use purser_proto::link::report::{Notice, NoticeLevel, ReportBody};
 use purser_proto::link::sync::{Instance, SyncAnswer};
 use purser_proto::link::{Problem, SYNC, understood};
@@ -39,6 +40,8 @@ pub(super) struct Exchange {
     keys: RefCell<Rc<LinkKeyring>>,
     /// Deliveries that are taken and have still to be told.
     pub(super) to_tell: RefCell<BTreeSet<String>>,
+    /// How many deliveries this life has decided about.
+    pub(super) decided: Cell<u64>,
     /// There is something to report.
     pub(super) news: Notify,
     pub(super) commands: mpsc::UnboundedSender<super::commands::Pending>,
@@ -86,6 +89,7 @@ impl Exchange {
             shown,
             keys: RefCell::new(Rc::new(keys)),
             to_tell: RefCell::default(),
+            decided: Cell::default(),
             news: Notify::new(),
             commands,
             ordered: RefCell::new(Some(ordered)),
@@ -158,6 +162,8 @@ impl Exchange {
 
     /// One request and all that its answer brings. A request that is kept back is given up when there is news.
     pub(super) async fn round(&self) -> Round {
+        // What is told below is no news any more.
+        let _told = self.news.notified().now_or_never();
         let built = match self.prepare().await {
             Ok(built) => built,
             Err(error) => return Round::Stuck(error),
@@ -169,7 +175,7 @@ impl Exchange {
             self.news.notified().await;
             tokio::time::sleep(GATHER).await;
         };
-        let asked = self.parts.clock.tick();
+        let (asked, keys) = (self.parts.clock.tick(), self.keys());
         let answer = tokio::select! {
             answer = self.send(&built) => answer,
             () = news => return Round::Busy,
@@ -179,6 +185,8 @@ impl Exchange {
                 let kept_back = self.parts.clock.tick().since(&asked) >= TimeDelta::seconds(1);
                 self.heed(&built, answer, kept_back).await.unwrap_or_else(Round::Stuck)
             }
+            // The keys were replaced while the request was under way.
+            Err(error) if error.is_disbelief() && !Rc::ptr_eq(&keys, &self.keys()) => Round::Busy,
             Err(error) => {
                 self.unapproved.set(error.is_approval());
                 Round::Failed(error)

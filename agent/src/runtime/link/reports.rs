@@ -4,7 +4,7 @@ use super::commands::{done, failed, refused};
 use super::desk::Said;
 use super::exchange::Exchange;
 use super::words;
-use crate::config::guard_rails::Visibility;
+use crate::config::guard_rails::{LocalRails, Visibility};
 use crate::flows::RunReport;
 use crate::flows::preview::Preview;
 use crate::flows::replay::Decided;
@@ -24,7 +24,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How often the agent is looked at.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(2);
+/// How often held records are looked through, which may be many.
+const LOOK_THROUGH: TimeDelta = TimeDelta::seconds(30);
 /// Least time between two reports of how it is.
 const LEAST: TimeDelta = TimeDelta::seconds(5);
 /// Longest time between them.
@@ -38,6 +40,7 @@ const ON_THE_MACHINE: &str = "see `purser status` on the machine";
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     last: Option<(StatusReport, Tick)>,
+    looked: Option<Tick>,
     /// Number of the last report that was seen in the outbox.
     seen: u64,
 }
@@ -54,11 +57,21 @@ impl Exchange {
         }
     }
 
+    /// How much may leave the machine. What cannot be read allows the least.
+    pub(super) fn visibility(&self) -> Visibility {
+        LocalRails::load(&self.parts.home).map_or(Visibility::Counts, |rails| rails.visibility)
+    }
+
     /// Reports how the agent is when that has changed, and from time to time when it has not.
     pub(super) async fn look(&self, watched: &mut Watched) -> Result<(), StoreError> {
         let store = &self.parts.store;
-        if let Some(said) = self.parts.desk.status().await {
-            let visibility = self.rails().map_or(Visibility::Counts, |rails| rails.local.visibility);
+        let visibility = self.visibility();
+        let now = self.parts.clock.tick();
+        let recent = |at: &Tick| visibility > Visibility::Counts && now.since(at) < LOOK_THROUGH;
+        if watched.looked.as_ref().is_none_or(|at| !recent(at))
+            && let Some(said) = self.parts.desk.status().await
+        {
+            watched.looked = Some(now);
             let report = status_report(&said, store, visibility)?;
             let now = self.parts.clock.reading();
             if watched.wants(&report, &now.tick) {
