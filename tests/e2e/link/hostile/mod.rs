@@ -22,7 +22,7 @@ const ROUTE: Route = Route::BrexEpicor;
 /// Number of the revision that is in force before the first attack.
 const REVISION: u64 = 7;
 /// Nothing in the world is as large; in minor units.
-const BEYOND: i64 = 2_000_000_00;
+const BEYOND: i64 = 200_000_000;
 
 struct Siege {
     stage: Stage,
