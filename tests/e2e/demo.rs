@@ -10,6 +10,7 @@ fn the_demo_of_all_flows_ends_as_it_must() {
     let result: Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert!(shown.status.success(), "{result:#}");
     assert_eq!((&result["duplicates"], &result["lost"]), (&0.into(), &0.into()), "{result:#}");
+    assert!(result["webhook_ms"].is_u64() && result["replayed"].is_string(), "{result:#}");
     for complaint in ["leaks", "misuse", "faults"] {
         assert_eq!(result[complaint], Value::Array(Vec::new()), "{result:#}");
     }

@@ -130,7 +130,7 @@ impl Stage {
     }
 
     /// The service says in its status file which flows can take orders.
-    async fn wait_until_up(&self) -> Result<()> {
+    pub(super) async fn wait_until_up(&self) -> Result<()> {
         let file = self.home.path().join("status.json");
         let up = || {
             let status: Value =

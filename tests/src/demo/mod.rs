@@ -1,7 +1,8 @@
-//! The demo: the sandbox and the real agent with its flows side by side, one lost answer at each ERP, one killed
-//! process, and the proof at the end. It says what happens in plain words and judges the outcome from the simulators' own states, never from what the agent says.
+//! The demo: the sandbox, a control plane and the real agent that is enrolled there, with its flows side by side, one lost
+//! answer at each ERP, one killed process, the proof, a webhook and a replay from afar at the end. It says what happens in plain words and judges the outcome from the simulators' own states, never from what the agent says.
 
 mod accidents;
+mod afar;
 mod ceiling;
 mod outcome;
 mod script;
@@ -9,12 +10,14 @@ mod voice;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use anyhow::Result;
 
 use crate::harness::{
-    Admin, AgentConfig, DocumentKind, Home, Purser, Route, Sandbox, SandboxOptions, Secrets, System, locate,
+    Admin, AgentConfig, Control, ControlOptions, DocumentKind, Home, Purser, Route, Sandbox, SandboxOptions,
+    Secrets, System, locate, locate_control,
 };
 use crate::sim::acumatica::AcumaticaKnobs;
 use crate::sim::epicor::EpicorKnobs;
@@ -47,6 +50,9 @@ struct Stage {
     home: Home,
     config: AgentConfig,
     purser: Purser,
+    control: Control,
+    /// The agent's id at the control plane.
+    enrolled: OnceLock<String>,
     begun: Instant,
 }
 
@@ -58,6 +64,7 @@ pub async fn run(options: DemoOptions) -> Result<bool> {
     let voice = Voice::new(options.form);
     voice.title(&title(&options));
     let binary = locate(&|what| voice.line(&format!("   {what}"))).await?;
+    locate_control(&|what| voice.line(&format!("   {what}"))).await?;
     let stage = Stage::set(options, voice, binary).await?;
     let outcome = stage.play().await?;
     stage.voice.end(&outcome, &stage.where_to_look());
@@ -114,6 +121,7 @@ impl Stage {
             .into_iter()
             .map(|system| anyhow::Ok((system, Admin::new(&sandbox.running(system).url(), None)?)));
         let purser = Purser::with_binary(binary, home.path());
+        let control = Control::start(ControlOptions::Sqlite).await?;
         Ok(Self {
             admins: admins.collect::<Result<_>>()?,
             options,
@@ -122,6 +130,8 @@ impl Stage {
             home,
             config,
             purser,
+            control,
+            enrolled: OnceLock::new(),
             begun,
         })
     }

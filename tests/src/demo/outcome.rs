@@ -25,12 +25,23 @@ pub(super) struct Seen {
     pub(super) audit_entries: u64,
     /// Documents that the second run booked.
     pub(super) second_run_posted: u64,
+    /// How long a webhook took to a document in the ERP, in milliseconds; `None` = none was sent.
+    pub(super) webhook_ms: Option<u64>,
+    /// The held record that was replayed from afar.
+    pub(super) replayed: Option<String>,
     /// Secrets or texts that were found in files.
     pub(super) leaks: Vec<String>,
     /// Wrong calls to the simulators.
     pub(super) misuse: Vec<String>,
     /// Whatever else is not as it must be.
     pub(super) faults: Vec<String>,
+}
+
+impl Seen {
+    /// Documents that were booked from afar, after the runs.
+    pub(super) fn from_afar(&self) -> u64 {
+        u64::from(self.webhook_ms.is_some()) + u64::from(self.replayed.is_some())
+    }
 }
 
 /// The outcome.
@@ -142,6 +153,8 @@ impl Outcome {
             "proof_agrees": self.flows.iter().all(|(route, _)| self.proof_agrees(*route)),
             "audit_intact": seen.audit_intact,
             "audit_entries": seen.audit_entries,
+            "webhook_ms": seen.webhook_ms,
+            "replayed": seen.replayed,
             "misuse": seen.misuse,
             "leaks": seen.leaks,
             "faults": self.faults(),

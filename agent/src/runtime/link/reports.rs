@@ -280,6 +280,10 @@ fn decision(decided: Decided, visibility: Visibility) -> CommandResult {
         Decided::NewRevision => done("a newer state of the record takes its place".to_owned()),
         Decided::Remembered { .. } => done("remembered".to_owned()),
         Decided::Handled => done("closed".to_owned()),
+        Decided::Reported => done("closed, and the spend system was told".to_owned()),
+        Decided::LeftUnmarked { .. } => {
+            done("closed: it is in the ERP, and is not marked in the spend system any more".to_owned())
+        }
         Decided::Refused { why } => refused(why),
         Decided::StillHeld { findings } => {
             let codes: Vec<&str> = findings.iter().map(|finding| finding.code.as_str()).collect();

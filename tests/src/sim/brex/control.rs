@@ -16,6 +16,7 @@
 //! | `deliveries` | | every message with its attempts |
 //! | `write-deliveries` | `file`, `which`, `alter` | see [`super::deliveries`] |
 //! | `rotate-secret`, `drop-old-secret` | | signing secrets, as listed afterwards |
+//! | `listen` | `url` | an endpoint for events of ready records |
 //! | `token` | `scopes`, `role` | another user token |
 //! | `revoke-token`, `expire-token` | `token`, or nothing for the first | ends it |
 //! | `authorize` | `scopes` | a code for the token endpoint |
@@ -26,14 +27,15 @@
 
 use super::access::{Token, all_scopes};
 use super::books::{Books, DEPARTMENT, FieldValue, GL_ACCOUNT, Line, PROJECT, Status};
+use super::webhooks::{Endpoint, READY};
 use super::{BrexSim, Origin, wire};
 use crate::world::{MerchantFit, WorldMerchant, WorldSpend};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 const VERBS: &str = "knobs, reset, prepare, review, ready, export, edit, split, record, add-spend, announce, event, \
-    deliveries, write-deliveries, rotate-secret, drop-old-secret, token, revoke-token, expire-token, authorize, \
-    disable-value, add-value, add-vendor, forget-fields";
+    deliveries, write-deliveries, rotate-secret, drop-old-secret, listen, token, revoke-token, expire-token, \
+    authorize, disable-value, add-value, add-vendor, forget-fields";
 
 impl BrexSim {
     pub(super) fn steer(&mut self, verb: &str, body: &Value) -> Result<Value, String> {
@@ -76,6 +78,7 @@ impl BrexSim {
                 self.webhooks.secrets.truncate(1);
                 Ok(self.secrets(now))
             }
+            "listen" => self.listen(body),
             "token" => self.make_token(body, now),
             "revoke-token" => self.change_token(body, |token, _| token.revoked = true, now),
             "expire-token" => self.change_token(body, |token, now| token.expires = Some(now), now),
@@ -254,6 +257,20 @@ impl BrexSim {
             }
         }
         Ok(json!({"ids": ids}))
+    }
+
+    /// `{url}`: an endpoint for the events of ready records, as somebody makes it in the dashboard.
+    fn listen(&mut self, body: &Value) -> Result<Value, String> {
+        let endpoint = Endpoint {
+            id: wire::id(&mut self.rng, "whe"),
+            url: word(body, "url")?.to_owned(),
+            events: vec![READY.to_owned()],
+            status: "ACTIVE".to_owned(),
+            failing_since: None,
+        };
+        let id = endpoint.id.clone();
+        self.webhooks.endpoints.push(endpoint);
+        Ok(json!({"id": id}))
     }
 
     /// `{scopes?, role?}`: another user token.
