@@ -2,6 +2,7 @@
 //! is wrong, also for an address that is not known and a body that is too large.
 
 use crate::ingress::{Answer, Ingress};
+use crate::request::count;
 use actix_web::web::{self, BytesMut, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt as _;
@@ -17,22 +18,43 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 async fn hook(ingress: Data<Ingress>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let tell = |outcome| count(&request, |metrics| &metrics.hooks, outcome);
     // As it was sent: an id that cannot be decoded is one that nobody has.
     let id = request.match_info().get("id").unwrap_or_default();
     let admitted = match ingress.admit(id).await {
         Ok(admitted) => admitted,
-        Err(answer) => return sent_away(answer),
+        Err(answer) => {
+            tell(word(&answer));
+            return sent_away(answer);
+        }
     };
     let body = match whole(&request, payload, admitted.largest_body()).await {
         Whole::Body(body) => body,
-        Whole::TooLarge => return sent_away(ingress.too_large(&admitted)),
-        Whole::CutOff => return sent_away(Answer::Unavailable),
+        Whole::TooLarge => {
+            tell("too-large");
+            return sent_away(ingress.too_large(&admitted));
+        }
+        Whole::CutOff => {
+            tell("cut-off");
+            return sent_away(Answer::Unavailable);
+        }
     };
     let headers = request.headers().iter();
     let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    match ingress.take(&admitted, headers, &body).await {
+    let answer = ingress.take(&admitted, headers, &body).await;
+    tell(word(&answer));
+    match answer {
         Answer::Taken => HttpResponse::Ok().finish(),
         answer => sent_away(answer),
+    }
+}
+
+/// How it ended, in a word for the figures.
+fn word(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Taken => "ok",
+        Answer::TooMany => "too-many",
+        Answer::Unavailable => "unavailable",
     }
 }
 

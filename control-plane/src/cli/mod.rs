@@ -2,31 +2,35 @@
 //! notices within a second.
 
 mod agent;
+mod backup;
 mod code;
 mod command;
 mod hook;
 mod output;
+mod restore;
 mod secret;
 mod serve;
 mod tenant;
 
 use crate::clock::Clock;
-use crate::store::Store;
+use crate::settings::{self, Layers, Settings};
+use crate::store::{Store, StoreError};
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use secrecy::ExposeSecret as _;
+use std::path::{Path, PathBuf};
 
 /// Purser's hosted side: configuration, status and webhooks for agents. Agents work without it.
 #[derive(Debug, Parser)]
 #[command(name = "purser-control", version)]
 pub struct Cli {
-    /// Database: `sqlite:FILE` or `postgres://USER@HOST/NAME`.
-    #[arg(
-        long,
-        global = true,
-        env = "PURSER_CONTROL_DATABASE",
-        hide_env_values = true,
-        default_value = "sqlite:control.db"
-    )]
-    database: String,
+    /// Settings file; without it `purser-control.toml` in this folder, if there is one.
+    #[arg(long, global = true, env = "PURSER_CONTROL_SETTINGS", value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Database: `sqlite:FILE` or `postgres://USER@HOST/NAME` [env: PURSER_CONTROL_DATABASE=] [default:
+    /// sqlite:control.db].
+    #[arg(long, global = true, value_name = "URL")]
+    database: Option<String>,
     #[command(subcommand)]
     noun: Noun,
 }
@@ -44,6 +48,10 @@ enum Noun {
     /// Enrolled agents.
     #[command(subcommand)]
     Agent(agent::Agent),
+    /// Copy the database into a file, also beside a running server.
+    Backup(backup::Backup),
+    /// Put a backup in the place of the database.
+    Restore(restore::Restore),
     /// What agents are asked to do.
     #[command(subcommand)]
     Command(command::Command),
@@ -67,9 +75,24 @@ impl Cli {
     /// # Errors
     /// In words for the person who asked.
     pub async fn run(self) -> anyhow::Result<()> {
-        let context = Context { store: Store::open(&self.database).await?, clock: Clock::system() };
-        match self.noun {
-            Noun::Serve(serve) => return serve.run(context).await,
+        let mut flags = Vec::new();
+        if let Some(database) = self.database {
+            flags.push(("database.url", database));
+        }
+        if let Noun::Serve(serve) = &self.noun {
+            flags.extend(serve.flags());
+        }
+        let settings = settings(self.settings.as_deref(), flags)?;
+        let clock = Clock::system();
+        let noun = match self.noun {
+            Noun::Serve(serve) => return serve.run(settings, clock).await,
+            Noun::Backup(backup) => return backup.run(&settings, &clock).await,
+            Noun::Restore(restore) => return restore.run(&settings, &clock).await,
+            noun => noun,
+        };
+        let context = Context { store: open(&settings).await?, clock };
+        match noun {
+            Noun::Serve(_) | Noun::Backup(_) | Noun::Restore(_) => {}
             Noun::Tenant(tenant) => tenant.run(&context).await?,
             Noun::Code(code) => code.run(&context).await?,
             Noun::Agent(agent) => agent.run(&context).await?,
@@ -80,6 +103,27 @@ impl Cli {
         context.store.close().await;
         Ok(())
     }
+}
+
+/// The settings: the file, over it the environment, over that the flags.
+fn settings(file: Option<&Path>, flags: Vec<(&str, String)>) -> anyhow::Result<Settings> {
+    let mut layers = Layers::default();
+    let path = file.unwrap_or_else(|| Path::new(settings::FILE));
+    match std::fs::read_to_string(path) {
+        Ok(text) => layers = layers.file(path, &text),
+        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => {
+            let fix = "check that it exists and may be read";
+            return Err(error)
+                .with_context(|| format!("cannot read the settings in {}; {fix}", path.display()));
+        }
+    }
+    Ok(Settings::read(layers.environment(|name| std::env::var(name).ok()).flags(flags))?)
+}
+
+/// Opens the database of the settings.
+async fn open(settings: &Settings) -> Result<Store, StoreError> {
+    Store::open(settings.database.url.expose_secret()).await
 }
 
 /// Who did it, where no person is known: whoever may use this machine's database.

@@ -1,24 +1,65 @@
 //! `serve`.
 
-use super::Context;
+use super::open;
 use super::output::line;
-use crate::server::{self, Services};
+use crate::clock::Clock;
+use crate::server::{self, Addresses, Services};
+use crate::settings::Settings;
 use clap::Args;
 use std::net::SocketAddr;
 
 /// Serve until a signal ends it.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Address to listen on; port 0 takes any that is free.
-    #[arg(long, env = "PURSER_CONTROL_LISTEN", default_value = "127.0.0.1:8443")]
-    listen: SocketAddr,
+    /// Address to listen on; port 0 takes any that is free [env: PURSER_CONTROL_LISTEN=] [default: 127.0.0.1:8443].
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// PEM file of the certificate; without one HTTP is spoken in the clear.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    certificate: Option<String>,
+    /// PEM file of its key.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<String>,
+    /// Address where `/metrics` is answered.
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+    /// Any other setting, such as `--set limits.connections=50000`.
+    #[arg(long = "set", value_name = "SETTING=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) => Ok((name.trim().to_owned(), value.to_owned())),
+        None => Err("write SETTING=VALUE".to_owned()),
+    }
 }
 
 impl Serve {
-    pub(super) async fn run(self, context: Context) -> anyhow::Result<()> {
-        let services = Services::new(context.store, context.clock);
-        server::serve(self.listen, services, |address| line(format!("listening on http://{address}")))
-            .await?;
+    /// The settings that flags give.
+    pub(super) fn flags(&self) -> Vec<(&str, String)> {
+        let mut flags: Vec<(&str, String)> =
+            self.settings.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let mut add = |name, value: Option<String>| flags.extend(value.map(|value| (name, value)));
+        add("server.listen", self.listen.map(|address| address.to_string()));
+        add("tls.certificate", self.certificate.clone());
+        add("tls.key", self.key.clone());
+        add("metrics.listen", self.metrics.map(|address| address.to_string()));
+        flags
+    }
+
+    pub(super) async fn run(self, settings: Settings, clock: Clock) -> anyhow::Result<()> {
+        server::log::begin(&settings.log)?;
+        let store = open(&settings).await?;
+        server::serve(Services::with(store, clock, settings), announce).await?;
         Ok(())
+    }
+}
+
+fn announce(addresses: Addresses) {
+    let scheme = if addresses.tls { "https" } else { "http" };
+    line(format!("listening on {scheme}://{}", addresses.main));
+    if let Some(metrics) = addresses.metrics {
+        line(format!("figures on http://{metrics}/metrics"));
     }
 }

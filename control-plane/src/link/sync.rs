@@ -26,6 +26,13 @@ pub struct Heard {
     pub(super) challenger: Option<String>,
 }
 
+impl Heard {
+    /// Which agent spoke.
+    pub fn agent(&self) -> &str {
+        &self.agent
+    }
+}
+
 /// How the life that speaks stands, as far as the answer goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {

@@ -27,7 +27,7 @@ macro_rules! migration {
 }
 
 /// One a line, in order.
-pub(super) const MIGRATIONS: &[Migration] = &[migration!(1, "0001_link")];
+pub(super) const MIGRATIONS: &[Migration] = &[migration!(1, "0001_link"), migration!(200, "0200_alerts")];
 
 /// The newest step that this program knows.
 pub const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].number;

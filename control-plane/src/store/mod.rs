@@ -6,6 +6,9 @@
 //! Modules per group of tables hold functions that take a connection, so that they combine within one transaction.
 
 pub mod agents;
+pub mod alert_messages;
+pub mod alerts;
+pub mod backup;
 pub mod codes;
 pub mod commands;
 pub mod deliveries;
@@ -16,10 +19,12 @@ pub mod lives;
 mod migrations;
 pub mod nonces;
 pub mod reports;
+pub mod retention;
 pub mod revisions;
 pub mod sealed;
 pub mod templates;
 pub mod tenants;
+pub mod turns;
 mod writer;
 
 pub use engine::Engine;
@@ -39,6 +44,9 @@ pub type Connection = sqlx::AnyConnection;
 /// Told which agent has something waiting, after the commit that made it so.
 pub type Waker = Box<dyn Fn(&str) + Send + Sync>;
 
+/// Told how many operations a transaction takes.
+pub type Observer = Box<dyn Fn(usize) + Send + Sync>;
+
 /// An open database. Cloning is cheap.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
@@ -49,6 +57,7 @@ struct Inner {
     readers: AnyPool,
     writer: Writer,
     waker: Arc<OnceLock<Waker>>,
+    observer: Arc<OnceLock<Observer>>,
 }
 
 impl Store {
@@ -62,8 +71,9 @@ impl Store {
         let (readers, writers) = engine.connect(url).await?;
         migrations::run(engine, &writers).await?;
         let waker = Arc::new(OnceLock::new());
-        let writer = Writer::start(engine, &writers, &waker);
-        Ok(Self(Arc::new(Inner { engine, url: url.to_owned(), readers, writer, waker })))
+        let observer = Arc::new(OnceLock::new());
+        let writer = Writer::start(engine, &writers, &waker, &observer);
+        Ok(Self(Arc::new(Inner { engine, url: url.to_owned(), readers, writer, waker, observer })))
     }
 
     /// Which kind of database this is.
@@ -113,6 +123,17 @@ impl Store {
     pub fn set_waker(&self, waker: Waker) {
         // A second server on one store in one process would be woken by polling only, which tests do.
         let _first_counts = self.0.waker.set(waker);
+    }
+
+    /// From here on somebody watches how many operations a transaction takes. Only the first call counts.
+    pub fn set_observer(&self, observer: Observer) {
+        // As with the waker: the first server of this store in this process is told.
+        let _first_counts = self.0.observer.set(observer);
+    }
+
+    /// How many operations wait for a writer.
+    pub fn writer_queue(&self) -> usize {
+        self.0.writer.waiting()
     }
 
     /// Finishes what was begun and closes the database.

@@ -3,7 +3,7 @@
 
 use super::engine::{Engine, POSTGRES_WRITERS};
 use super::error::StoreError;
-use super::{Connection, Waker};
+use super::{Connection, Observer, Waker};
 use crate::clock::Millis;
 use futures_util::future::BoxFuture;
 use sqlx::AnyPool;
@@ -88,10 +88,21 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(engine: Engine, pool: &AnyPool, waker: &Arc<OnceLock<Waker>>) -> Self {
+    pub(super) fn start(
+        engine: Engine,
+        pool: &AnyPool,
+        waker: &Arc<OnceLock<Waker>>,
+        observer: &Arc<OnceLock<Observer>>,
+    ) -> Self {
         let (single, singles) = mpsc::channel(QUEUE);
         let worker = |receiver: &Receiver, batch| {
-            let worker = Worker { engine, pool: pool.clone(), batch, waker: waker.clone() };
+            let worker = Worker {
+                engine,
+                pool: pool.clone(),
+                batch,
+                waker: waker.clone(),
+                observer: observer.clone(),
+            };
             tokio::spawn(worker.work(receiver.clone()))
         };
         let singles = Arc::new(Mutex::new(singles));
@@ -126,6 +137,13 @@ impl Writer {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     {
         Self::ask(self.queues().map(|(_, append)| append), operation).await
+    }
+
+    /// How many operations wait.
+    pub(super) fn waiting(&self) -> usize {
+        let Some((single, append)) = self.queues() else { return 0 };
+        let waiting = |queue: &Queue| queue.max_capacity() - queue.capacity();
+        if single.same_channel(&append) { waiting(&single) } else { waiting(&single) + waiting(&append) }
     }
 
     /// Takes nothing more and waits until everything is written.
@@ -165,6 +183,7 @@ struct Worker {
     pool: AnyPool,
     batch: usize,
     waker: Arc<OnceLock<Waker>>,
+    observer: Arc<OnceLock<Observer>>,
 }
 
 impl Worker {
@@ -176,6 +195,9 @@ impl Worker {
                 if queue.recv_many(&mut jobs, self.batch).await == 0 {
                     return;
                 }
+            }
+            if let Some(observer) = self.observer.get() {
+                observer(jobs.len());
             }
             let committed = self.transaction(&mut jobs).await;
             let failed = committed.as_ref().err().map(ToString::to_string);

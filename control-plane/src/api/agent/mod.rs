@@ -3,6 +3,7 @@
 
 use super::problem::Refused;
 use crate::link::{Heard, Link, Refusal, Request};
+use crate::request::{count, note};
 use actix_web::http::header::HeaderMap;
 use actix_web::web::{self, Bytes, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -24,14 +25,38 @@ pub fn routes(config: &mut ServiceConfig) {
 
 async fn enroll(link: Data<Link>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Refused> {
     let body = whole(&request, payload).await?;
-    answer(link.enroll(asked(&request, &body)).await)
+    let done = link.enroll(asked(&request, &body)).await;
+    count(&request, |metrics| &metrics.enrollments, outcome(&done));
+    answer(done)
 }
 
 async fn sync(link: Data<Link>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Refused> {
     // In a box of its own, so that body and buffers are gone while the request waits.
     match Box::pin(hear(&link, &request, payload)).await? {
-        Ok(heard) => answer(link.answer(heard).await),
-        Err(refusal) => answer::<()>(Err(refusal)),
+        Ok(heard) => {
+            note(&request, |note| {
+                note.agent = Some(heard.agent().to_owned());
+                note.parked = true;
+            });
+            let done = link.answer(heard).await;
+            count(&request, |metrics| &metrics.syncs, outcome(&done));
+            answer(done)
+        }
+        Err(refusal) => {
+            let refused = Err(refusal);
+            count(&request, |metrics| &metrics.syncs, outcome(&refused));
+            answer::<()>(refused)
+        }
+    }
+}
+
+/// How it ended, in a word for the figures.
+fn outcome<T>(result: &Result<T, Refusal>) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(Refusal::Store(_)) => "error",
+        Err(Refusal::WaitsForApproval) => "waits-for-approval",
+        Err(_) => "refused",
     }
 }
 

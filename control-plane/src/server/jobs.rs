@@ -1,0 +1,101 @@
+//! What is done beside the requests, again and again: forgetting, alerts, mails. Each is asked whether there is anything
+//! to do; none keeps state that a restart would lose. With several nodes on one database a *turn* is taken first, so that
+//! one of them does it.
+
+use super::{ServeError, Services};
+use crate::clock::millis;
+use crate::notify::Notify;
+use crate::store::{StoreError, commands, deliveries, nonces, retention};
+use futures_util::future::BoxFuture;
+use purser_proto::link::assertion::TOLERANCE_SECONDS;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// How often what is too old to matter within minutes is forgotten.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// One round of a job.
+type Job = Box<dyn Fn() -> BoxFuture<'static, Result<(), StoreError>> + Send + Sync>;
+
+/// The jobs of a server.
+pub(super) struct Jobs(Vec<JoinHandle<()>>);
+
+/// How often it is looked whether a message is due.
+const SEND: Duration = Duration::from_secs(2);
+
+pub(super) fn start(services: &Services) -> Result<Jobs, ServeError> {
+    let settings = &services.settings;
+    let (alerts, retained) = (settings.alerts.every, settings.retention.every);
+    let notify = services.notify()?;
+    let pause = i64::try_from(alerts.as_millis()).unwrap_or(i64::MAX);
+    let (asking, sending, forgetting, sweeping) =
+        (notify.clone(), notify, services.clone(), services.clone());
+    let sweeps: Job = Box::new(move || Box::pin(sweep(sweeping.clone())));
+    let retires: Job = Box::new(move || Box::pin(retire(forgetting.clone())));
+    let asks: Job = Box::new(move || Box::pin(ask(asking.clone(), pause)));
+    let sends: Job = Box::new(move || Box::pin(send(sending.clone())));
+    let jobs = [
+        ("sweeping", SWEEP, sweeps),
+        ("forgetting old rows", retained, retires),
+        ("alert rules", alerts, asks),
+        ("sending alerts", SEND, sends),
+    ];
+    Ok(Jobs(jobs.into_iter().map(|(name, pause, job)| tokio::spawn(every(name, pause, job))).collect()))
+}
+
+async fn ask(notify: Notify, every: i64) -> Result<(), StoreError> {
+    notify.evaluate(every).await.map(drop)
+}
+
+/// Sends until nothing is due.
+async fn send(notify: Notify) -> Result<(), StoreError> {
+    while notify.send_due().await? > 0 {}
+    Ok(())
+}
+
+async fn retire(services: Services) -> Result<(), StoreError> {
+    let removed =
+        retention::forget(&services.store, &services.settings.retention, millis(&services.clock)).await?;
+    services.metrics.retired.inc_by(removed);
+    Ok(())
+}
+
+impl Jobs {
+    /// Ends them. What one of them was doing is done again by whoever comes next.
+    pub(super) async fn end(self) {
+        for job in self.0 {
+            job.abort();
+            // Either it was cut off, which is what was asked, or it had ended.
+            drop(job.await);
+        }
+    }
+}
+
+/// Does a job again and again, until the store is closed.
+async fn every(name: &'static str, pause: Duration, job: Job) {
+    loop {
+        tokio::time::sleep(pause).await;
+        match job().await {
+            Ok(()) => {}
+            Err(StoreError::Stopped) => return,
+            Err(error) => tracing::warn!(%error, job = name, "it did not work; trying again"),
+        }
+    }
+}
+
+async fn sweep(services: Services) -> Result<(), StoreError> {
+    sweep_once(&services).await
+}
+
+/// What is done now and then: what is too old to matter is forgotten, and what was counted is written.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn sweep_once(services: &Services) -> Result<(), StoreError> {
+    let now = millis(&services.clock);
+    let timely = now - 3 * TOLERANCE_SECONDS * 1000;
+    services.store.write(move |tx| Box::pin(nonces::forget(tx, timely))).await?;
+    services.store.write(move |tx| Box::pin(commands::expire(tx, now))).await?;
+    services.store.write(move |tx| Box::pin(deliveries::expire(tx, now))).await?;
+    services.ingress.flush().await
+}

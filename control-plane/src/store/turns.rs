@@ -1,0 +1,24 @@
+//! Turns: what only one of several nodes may do at a time. A turn ends by itself, so a node that dies holds nobody up.
+
+use super::Tx;
+use super::error::StoreError;
+use crate::clock::Millis;
+
+/// Takes or keeps a turn for a while; `false` when another node has it.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn take(
+    tx: &mut Tx,
+    name: &str,
+    holder: &str,
+    millis: Millis,
+    now: Millis,
+) -> Result<bool, StoreError> {
+    let take = sqlx::query(
+        "insert into turns (name, holder, ends_at) values ($1, $2, $3) on conflict (name) do update set holder = \
+         excluded.holder, ends_at = excluded.ends_at where turns.holder = excluded.holder or turns.ends_at <= $4",
+    );
+    let take = take.bind(name).bind(holder).bind(now + millis).bind(now);
+    Ok(take.execute(tx.connection()).await?.rows_affected() == 1)
+}
