@@ -7,10 +7,14 @@ use sandbox::harness::{ControlOptions, Home, Purser};
 use super::site::{ROUTE, Site, start, until};
 use crate::stage::{quick, wait_for};
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a folder with all that is in it, over what is there.
+pub(super) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
-        let (path, to) = { let entry = entry.unwrap(); (entry.path(), to.join(entry.file_name())) };
+        let (path, to) = {
+            let entry = entry.unwrap();
+            (entry.path(), to.join(entry.file_name()))
+        };
         if path.is_dir() {
             copy(&path, &to);
         } else {

@@ -12,7 +12,8 @@ pub(super) async fn a_held_record_is_replayed_from_afar_and_booked(on: ControlOp
     assert_eq!(site.run().await.0, "done");
     let booked = site.stage.documents();
     let held = site.stage.records("held").await;
-    let record = held.iter().find(|one| one["code"] == "category-missing").expect("a record that nobody coded");
+    let record =
+        held.iter().find(|one| one["code"] == "category-missing").expect("a record that nobody coded");
     let (id, posting) = (record["source_id"].as_str().unwrap(), record["key"].as_str().unwrap());
     let replay = || Verb::Replay { flow: ROUTE.flow().into(), posting: posting.into() };
     // Nothing was mended.

@@ -60,7 +60,10 @@ impl Desk {
         let (tenant, agent, by) = (self.tenant.clone(), agent.to_owned(), BY.to_owned());
         let new = NewSecret { tenant, agent, name: name.to_owned(), armored: armored.to_owned(), by };
         let now = millis(&self.clock);
-        self.store.write(move |tx| Box::pin(async move { sealed::hand_in(tx, new, now).await })).await.unwrap()
+        self.store
+            .write(move |tx| Box::pin(async move { sealed::hand_in(tx, new, now).await }))
+            .await
+            .unwrap()
     }
 
     pub(super) async fn secret(&self, agent: &str, id: &str) -> SecretRow {
@@ -99,7 +102,10 @@ impl Desk {
             expires_at: (Utc::now() + TimeDelta::minutes(30)).timestamp_millis(),
         };
         let now = millis(&self.clock);
-        self.store.write(move |tx| Box::pin(async move { commands::create(tx, &new, now).await })).await.unwrap()
+        self.store
+            .write(move |tx| Box::pin(async move { commands::create(tx, &new, now).await }))
+            .await
+            .unwrap()
     }
 
     pub(super) async fn outcome(&self, command: &str) -> CommandRow {

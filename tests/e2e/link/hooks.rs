@@ -23,7 +23,11 @@ pub(super) async fn a_signed_webhook_leads_to_a_document(on: ControlOptions) {
     // Printed, not judged: a busy machine is slow.
     println!("from the record's approval to the document in the ERP: {times:?} ms");
     until("the control plane knows what became of them", async || {
-        site.desk.webhooks(&site.id).await.iter().any(|(outcome, _, count)| outcome == "accepted" && *count >= 3)
+        site.desk
+            .webhooks(&site.id)
+            .await
+            .iter()
+            .any(|(outcome, _, count)| outcome == "accepted" && *count >= 3)
     })
     .await;
     assert_eq!(site.stage.documents(), booked + 3);
@@ -44,7 +48,11 @@ pub(super) async fn senders_are_never_told_that_an_event_is_lost(on: ControlOpti
     assert_eq!(post("/hooks/nobody", b"anything".to_vec()).await, 503);
     assert_eq!(post(&path, vec![b' '; 2 << 20]).await, 503);
     until("the agent has judged the first", async || {
-        site.desk.webhooks(&site.id).await.iter().any(|(outcome, _, count)| outcome == "refused" && *count == 1)
+        site.desk
+            .webhooks(&site.id)
+            .await
+            .iter()
+            .any(|(outcome, _, count)| outcome == "refused" && *count == 1)
     })
     .await;
 }

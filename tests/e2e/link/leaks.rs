@@ -34,11 +34,6 @@ pub(super) async fn nothing_secret_is_left_at_the_control_plane(on: ControlOptio
         .with("an account name", [secrets.user.as_str()])
         .with("a text of a record", site.stage.sandbox.planted.iter().map(String::as_str))
         .with("a webhook's content", [body, bought.as_str(), company.as_str(), "ACCOUNTING_RECORD_READY"]);
-    let backup = site.stage.home.beside().join("control.backup");
-    if site.control.nodes() == 1 {
-        site.control.says(&["backup", backup.to_str().unwrap()]).await.unwrap();
-        assert_eq!(needles.in_bytes(&std::fs::read(&backup).unwrap()), Default::default());
-    }
     let kept = site.control.kept().unwrap();
     assert!(kept.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() > 10_000, "nothing was looked at");
     for (place, bytes) in kept {

@@ -12,7 +12,9 @@ use crate::stage::quick;
 /// Webhooks are sent until so many are taken after the kill.
 const AFTER: u64 = 150;
 
-pub(super) async fn a_node_that_is_killed_under_load_loses_nothing_and_the_agent_works_on(on: ControlOptions) {
+pub(super) async fn a_node_that_is_killed_under_load_loses_nothing_and_the_agent_works_on(
+    on: ControlOptions,
+) {
     let mut site = Site::with(on, quick(20)).await;
     assert_eq!(site.run().await.0, "done");
     let path = site.desk.hook(&site.id, "brex").await;
@@ -33,8 +35,10 @@ pub(super) async fn a_node_that_is_killed_under_load_loses_nothing_and_the_agent
     };
     let (control, desk, id) = (&mut site.control, &site.desk, site.id.as_str());
     let accidents = async {
-        let reached = async |count: u64| while taken.load(Ordering::Relaxed) < count {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        let reached = async |count: u64| {
+            while taken.load(Ordering::Relaxed) < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
         };
         reached(50).await;
         let mut asked = Vec::new();
@@ -76,7 +80,8 @@ pub(super) async fn an_agent_works_and_reports_later_when_nobody_answers(on: Con
     for node in 0..site.control.nodes() {
         site.control.kill(node).await.unwrap();
     }
-    let gone = site.link_when("the link says that nobody answers", |link| link["state"] == "unreachable").await;
+    let gone =
+        site.link_when("the link says that nobody answers", |link| link["state"] == "unreachable").await;
     assert!(gone["fix"].as_str().unwrap().contains("works on without it"), "{gone:#}");
     site.stage.ask(4, &["flows", "run", ROUTE.flow()]).await;
     assert!(site.stage.documents() > 3);

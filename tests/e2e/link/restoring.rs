@@ -2,6 +2,7 @@
 
 use sandbox::harness::{Control, ControlOptions};
 
+use super::clones::copy;
 use super::desk::Desk;
 use super::site::{Site, until};
 use crate::stage::quick;
@@ -9,18 +10,23 @@ use crate::stage::quick;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_control_plane_that_was_restored_never_moves_an_agent_back() {
     let mut site = Site::with(ControlOptions::Sqlite, quick(20)).await;
-    let text = |mark: &str| site.stage.config.render().replace("version = 1\n", &format!("version = 1\n# {mark}\n"));
+    let text =
+        |mark: &str| site.stage.config.render().replace("version = 1\n", &format!("version = 1\n# {mark}\n"));
     let (first, second, third) = (text("first"), text("second"), text("third"));
     assert_eq!(site.configure(&first).await, 1);
-    let backup = site.stage.home.beside().join("control.backup");
-    let file = backup.to_str().unwrap();
-    site.control.says(&["backup", file]).await.unwrap();
+    // As a snapshot of the machine's disk: nothing runs on it.
+    site.control.kill(0).await.unwrap();
+    site.desk.leave().await;
+    let yesterday = tempfile::tempdir().unwrap();
+    copy(site.control.folder(), yesterday.path());
+    site.control.revive(0).await.unwrap();
+    site.desk = Desk::at(&site.control).await;
     assert_eq!(site.configure(&second).await, 2);
     until("the second is in force", async || site.desk.agent(&site.id).await.in_force == 2).await;
 
     site.control.kill(0).await.unwrap();
     site.desk.leave().await;
-    site.control.says(&["restore", file, "--replace"]).await.unwrap();
+    copy(yesterday.path(), site.control.folder());
     site.control.revive(0).await.unwrap();
     site.desk = Desk::at(&site.control).await;
     assert!(site.desk.revision(&site.id, 1).await.toml.contains("# first"));

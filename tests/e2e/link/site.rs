@@ -33,7 +33,9 @@ impl Site {
         let (stage, control) = tokio::join!(Stage::set_route(ROUTE, options, |_| {}), Control::start(on));
         let control = control.unwrap();
         let id = control.enroll(&stage.purser, &[]).await.unwrap();
-        Self { desk: Desk::at(&control).await, agent: Some(start(&stage.purser)), stage, control, id }.connected().await
+        Self { desk: Desk::at(&control).await, agent: Some(start(&stage.purser)), stage, control, id }
+            .connected()
+            .await
     }
 
     /// An agent that has nothing but its identity and the places that it may go to.
@@ -45,7 +47,9 @@ impl Site {
         let (brex, epicor) = (stage.config.brex.clone(), stage.config.epicor.clone());
         let further = ["--allow-origin", &brex, "--allow-origin", &epicor];
         let id = control.enroll(&stage.purser, &further).await.unwrap();
-        Self { desk: Desk::at(&control).await, agent: Some(start(&stage.purser)), stage, control, id }.connected().await
+        Self { desk: Desk::at(&control).await, agent: Some(start(&stage.purser)), stage, control, id }
+            .connected()
+            .await
     }
 
     async fn connected(self) -> Self {
@@ -56,7 +60,10 @@ impl Site {
     /// Pushes a configuration and waits until the agent works with it.
     pub(super) async fn configure(&self, toml: &str) -> i64 {
         let number = self.desk.configure(&self.id, toml).await;
-        until("the revision is decided", async || self.desk.revision(&self.id, number).await.decided_at.is_some()).await;
+        until("the revision is decided", async || {
+            self.desk.revision(&self.id, number).await.decided_at.is_some()
+        })
+        .await;
         let decided = self.desk.revision(&self.id, number).await;
         assert_eq!(decided.state, "applied", "{}", decided.findings);
         number
@@ -67,11 +74,23 @@ impl Site {
         let agent = self.desk.agent(&self.id).await;
         let origin = self.stage.sandbox.running(system).url();
         let arguments = [
-            "seal", "--agent", &self.id, "--recipient", &agent.recipient, "--fingerprint", &agent.fingerprint,
-            "--connection", system.id(), "--kind", system.kind(), "--origin", &origin,
+            "seal",
+            "--agent",
+            &self.id,
+            "--recipient",
+            &agent.recipient,
+            "--fingerprint",
+            &agent.fingerprint,
+            "--connection",
+            system.id(),
+            "--kind",
+            system.kind(),
+            "--origin",
+            &origin,
         ];
         let fields = self.stage.sandbox.secrets.of(system);
-        let fields = fields.iter().map(|(name, value)| (*name, value.as_str())).chain(further.iter().copied());
+        let fields =
+            fields.iter().map(|(name, value)| (*name, value.as_str())).chain(further.iter().copied());
         let input: String = fields.map(|(name, value)| format!("{name}={value}\n")).collect();
         // Anywhere: not on the agent's machine.
         let elsewhere = Home::new().unwrap();
@@ -79,7 +98,8 @@ impl Site {
         let sealed = purser.run_with_input(&arguments, &input).await.unwrap();
         assert_eq!(sealed.code, Some(0), "{}", sealed.words());
         let id = self.desk.hand_in(&self.id, system.id(), &sealed.stdout).await;
-        until("the secret is decided", async || self.desk.secret(&self.id, &id).await.decided_at.is_some()).await;
+        until("the secret is decided", async || self.desk.secret(&self.id, &id).await.decided_at.is_some())
+            .await;
         let decided = self.desk.secret(&self.id, &id).await;
         assert_eq!(decided.refused, None);
     }

@@ -110,7 +110,7 @@ impl Knowledge<'_> {
                 format!("{good}\n[guard_rails]\nmax_per_document = {{ USD = \"9000000.00\" }}\n"),
             ),
             refused("no configuration at all", "dance = true\n".to_owned()),
-            self.revision("an older number", 1, &good, Taken::RevisionRefused),
+            self.revision("an older number", self.revision - 1, &good, Taken::RevisionRefused),
             self.revision(
                 "the number in force with another text",
                 self.revision,

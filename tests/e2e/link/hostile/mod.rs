@@ -11,11 +11,14 @@ use sandbox::harness::{Agent, Route, SandboxOptions, Secrets};
 use sandbox::invariants::Needles;
 use serde_json::{Value, json};
 use server::{Heard, Hostile};
+use std::collections::BTreeSet;
 
 use crate::stage::{Stage, quick, wait_for};
 
 /// Where the route's flow stands in the configuration.
 const ROUTE: Route = Route::BrexEpicor;
+/// Number of the revision that is in force before the first attack.
+const REVISION: u64 = 7;
 /// Nothing in the world is as large; in minor units.
 const BEYOND: i64 = 2_000_000_00;
 
@@ -50,8 +53,8 @@ impl Siege {
         );
         let agent = stage.purser.spawn(&["run", "--no-jitter"]).unwrap();
         let mut siege = Self { stage, hostile, foreign, needles, agent, sent: 0 };
-        let number = siege.send(revision(1, &siege.stage.config.render()));
-        siege.told("the first revision", |heard| verdict(heard, 1)).await;
+        let number = siege.send(revision(REVISION, &siege.stage.config.render()));
+        siege.told("the first revision", |heard| verdict(heard, REVISION)).await;
         assert_eq!(number, "d-1");
         siege.put_beyond();
         siege.run().await;
@@ -102,46 +105,57 @@ impl Siege {
         result
     }
 
-    async fn suffer(&mut self, number: usize, attack: Attack) {
-        let name = format!("{number}. {}", attack.what);
+    /// What is wrong with how the agent took it.
+    async fn suffer(&mut self, attack: &Attack) -> Result<(), String> {
         let in_force = self.hostile.heard().in_force;
         let reports = self.hostile.heard().reports.len();
-        let id = match attack.blow {
-            Blow::Delivery(body) => self.send(body),
+        let id = match &attack.blow {
+            Blow::Delivery(body) => self.send(body.clone()),
             Blow::Repeated(id, body) => {
-                self.hostile.deliver(&id, body);
-                id
+                self.hostile.deliver(id, body.clone());
+                id.clone()
             }
             Blow::Raw(raw) => {
                 let sent = self.hostile.heard().raw_sent;
-                self.hostile.answer_raw(raw);
-                self.told(&name, |heard| (heard.raw_sent > sent).then_some(())).await;
+                self.hostile.answer_raw(raw.clone());
+                self.told(attack.what, |heard| (heard.raw_sent > sent).then_some(())).await;
                 self.begin_anew().await;
                 String::new()
             }
         };
-        let report = || async { self.told(&name, |heard| report_of(heard, &id)).await };
-        match attack.taken {
+        let report = || async { self.told(attack.what, |heard| report_of(heard, &id)).await };
+        let (good, said) = match attack.taken {
             Taken::RevisionRefused | Taken::Harmless => {
-                let body = self.told(&name, |heard| after(heard, reports, "revision")).await;
+                let body = self.told(attack.what, |heard| after(heard, reports, "revision")).await;
                 let refused = body["refused"].as_array().map_or(0, Vec::len);
-                assert_eq!(refused > 0, attack.taken == Taken::RevisionRefused, "{name}: {body:#}");
+                ((refused > 0) == (attack.taken == Taken::RevisionRefused), body)
             }
-            Taken::SecretRefused => assert!(report().await["refused"].is_string(), "{name}: it was stored"),
+            Taken::SecretRefused => {
+                let body = report().await;
+                (body["refused"].is_string(), body)
+            }
             Taken::Command(outcomes) => {
                 let body = report().await;
                 let outcome = body["result"]["outcome"].as_str().unwrap_or_default();
-                assert!(outcomes.contains(&outcome), "{name}: {body:#}");
+                (outcomes.contains(&outcome), body.clone())
             }
-            Taken::WebhookRefused => assert_eq!(report().await["outcome"], "refused", "{name}"),
+            Taken::WebhookRefused => {
+                let body = report().await;
+                (body["outcome"] == "refused", body)
+            }
             Taken::Ignored => {
-                self.told(&name, |heard| heard.taken.contains(&id).then_some(())).await;
+                self.told(attack.what, |heard| heard.taken.contains(&id).then_some(())).await;
+                (true, Value::Null)
             }
-            Taken::NoMessage => {}
+            Taken::NoMessage => (true, Value::Null),
+        };
+        if !good {
+            return Err(format!("the agent took it and said {said}"));
         }
-        if attack.taken != Taken::Harmless {
-            assert_eq!(self.hostile.heard().in_force, in_force, "{name}: another configuration is in force");
+        if attack.taken != Taken::Harmless && self.hostile.heard().in_force != in_force {
+            return Err("another configuration is in force".to_owned());
         }
+        Ok(())
     }
 
     /// The agent waits for up to a minute after an answer that is none; a new life does not.
@@ -158,17 +172,26 @@ impl Siege {
         self.told("a new life", |heard| (heard.said.len() > spoken).then_some(())).await;
     }
 
-    /// Nothing has reached a foreign place, nothing secret the enemy, and the books are as they were.
-    async fn stands(&mut self, name: &str, booked: u64) {
-        assert_eq!(self.stage.documents(), booked, "{name}: the ERP's books have changed");
-        let reached = self.foreign.kept();
-        assert!(reached.is_empty(), "{name}: {} connections to a foreign place", reached.len());
-        for said in self.hostile.heard().said {
-            let found = self.needles.in_bytes(&said);
-            assert!(found.is_empty(), "{name}: {found:?} was said to the enemy");
+    /// What is not as it was: nothing may have reached a foreign place, nothing secret the enemy, nothing new the books.
+    fn damage(&mut self, booked: u64) -> Vec<String> {
+        let mut damage = Vec::new();
+        if self.stage.documents() != booked {
+            damage.push(format!("the ERP has {} documents in place of {booked}", self.stage.documents()));
         }
-        assert!(self.agent.is_running().unwrap(), "{name}: the agent has ended");
-        assert_eq!(self.stage.misuse(), Vec::<String>::new(), "{name}");
+        let reached = self.foreign.kept();
+        if !reached.is_empty() {
+            damage.push(format!("{} connections to a foreign place", reached.len()));
+        }
+        let said = self.hostile.heard().said.into_iter().chain(reached);
+        let found: BTreeSet<String> = said
+            .flat_map(|said| self.needles.in_bytes(&said).into_iter().map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        damage.extend(found.into_iter().map(|what| format!("{what} was said")));
+        if !self.agent.is_running().unwrap() {
+            damage.push("the agent has ended".to_owned());
+        }
+        damage.extend(self.stage.misuse());
+        damage
     }
 }
 
@@ -193,40 +216,45 @@ async fn whoever_runs_the_control_plane_gets_neither_money_nor_secrets_nor_the_m
     let mut siege = Siege::lay().await;
     let booked = siege.stage.documents();
     assert!(booked > 5, "there is nothing to protect");
-    siege.stands("before", booked).await;
+    assert_eq!(siege.damage(booked), Vec::<String>::new());
     let (posted, held) = (siege.stage.records("acknowledged").await, siege.stage.records("held").await);
     let key = |records: &[Value]| records[0]["key"].as_str().unwrap().to_owned();
     let beyond = held.iter().find(|one| one["code"] == "guard-rail").expect("the record beyond is held");
     assert_eq!(beyond["total"]["minor"], BEYOND, "{beyond:#}");
-    let keys = siege.hostile.heard().keys;
+    let (config, keys) = (siege.stage.config.clone(), siege.hostile.heard().keys);
     let knowledge = Knowledge {
-        config: &siege.stage.config.clone(),
-        foreign: &Foreign::open().await,
+        config: &config,
+        foreign: &siege.foreign,
         keys: &keys,
-        revision: 1,
+        revision: REVISION,
         posted: &key(&posted),
         held: &key(&held),
         taken: "d-1",
         flow: ROUTE.flow(),
     };
     let attacks = knowledge.attacks();
-    let count = attacks.len();
-    assert!(count >= 25, "{count}");
-    for (number, attack) in attacks.into_iter().enumerate() {
-        let name = format!("{}. {}", number + 1, attack.what);
-        siege.suffer(number + 1, attack).await;
-        // Whatever it would lead to, it leads to now.
-        siege.run().await;
-        siege.stands(&name, booked).await;
-        assert!(knowledge.foreign.kept().is_empty(), "{name}: a foreign place was reached");
-        println!("contained: {name}");
+    assert!(attacks.len() >= 25, "{}", attacks.len());
+    let mut contained = 0;
+    for (number, attack) in (1..).zip(&attacks) {
+        let mut damage = siege.suffer(attack).await.err().into_iter().collect::<Vec<_>>();
+        // Whatever a configuration or a secret would lead to, it leads to now.
+        if matches!(attack.taken, Taken::RevisionRefused | Taken::Harmless | Taken::SecretRefused) {
+            siege.run().await;
+        }
+        damage.extend(siege.damage(booked));
+        contained += usize::from(damage.is_empty());
+        let verdict = if damage.is_empty() { "contained".to_owned() } else { damage.join("; ") };
+        println!("{number:>2}. {}: {verdict}", attack.what);
     }
-    // The agent has its secrets as they were, and books what is new.
-    let (_, tested) = siege.stage.purser.json(&["connections", "test"]).await.unwrap();
-    assert!(!tested.to_string().contains("mallory"), "{tested:#}");
+    siege.run().await;
+    assert_eq!(siege.damage(booked), Vec::<String>::new());
+    // The agent has its secrets as they were.
+    let (tested, said) = siege.stage.purser.json(&["connections", "test"]).await.unwrap();
+    assert_eq!(tested.code, Some(0), "{said:#}");
     siege.agent.terminate().await.unwrap();
     siege.agent.wait().await.unwrap();
     let (found, files) = siege.needles.below(siege.stage.home.path()).unwrap();
     assert_eq!((found, files > 4), (Vec::new(), true));
-    println!("{count} of {count} attacks contained");
+    println!("{contained} of {} attacks contained", attacks.len());
+    assert_eq!(contained, attacks.len());
 }
