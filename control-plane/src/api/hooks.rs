@@ -2,25 +2,24 @@
 //! is wrong, also for an address that is not known and a body that is too large.
 
 use crate::ingress::{Answer, Ingress};
-use actix_web::web::{self, BytesMut, Data, Path, Payload, ServiceConfig};
+use actix_web::web::{self, BytesMut, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt as _;
 
 /// Where hooks are.
-pub const PATH: &str = "/hooks/{id}";
+pub const PATH: &str = "/hooks/{id:.*}";
 
 /// Routes of the webhooks; expects an [`Ingress`] as data.
 pub fn routes(config: &mut ServiceConfig) {
-    config.route(PATH, web::post().to(hook));
+    let other =
+        web::to(|| async { HttpResponse::MethodNotAllowed().insert_header(("allow", "POST")).finish() });
+    config.service(web::resource(PATH).route(web::post().to(hook)).default_service(other));
 }
 
-async fn hook(
-    ingress: Data<Ingress>,
-    id: Path<String>,
-    request: HttpRequest,
-    payload: Payload,
-) -> HttpResponse {
-    let admitted = match ingress.admit(&id).await {
+async fn hook(ingress: Data<Ingress>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    // As it was sent: an id that cannot be decoded is one that nobody has.
+    let id = request.match_info().get("id").unwrap_or_default();
+    let admitted = match ingress.admit(id).await {
         Ok(admitted) => admitted,
         Err(answer) => return sent_away(answer),
     };

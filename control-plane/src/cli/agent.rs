@@ -1,10 +1,13 @@
-//! `agent list`, `agent show`, `agent approve`, `agent revoke`.
+//! `agent list`, `agent show`, `agent approve`, `agent revoke`, `agent configure`, `agent unfence`.
 
 use super::output::{line, table};
+use super::secret::text;
 use super::{BY, Context};
 use crate::clock::{Millis, millis, timestamp};
-use crate::store::{agents, tenants};
+use crate::configurations::{ConfigurationError, Configurations, Wanted};
+use crate::store::{Connection, agents, lives, reports, revisions, tenants};
 use clap::Subcommand;
+use std::path::PathBuf;
 
 /// Enrolled agents.
 #[derive(Debug, Subcommand)]
@@ -15,7 +18,7 @@ pub(super) enum Agent {
         #[arg(long)]
         tenant: String,
     },
-    /// One agent: its fingerprint and recipient.
+    /// One agent: its fingerprint and recipient, how it is, and what somebody should look at.
     Show {
         /// Id or name of the tenant.
         #[arg(long)]
@@ -39,6 +42,30 @@ pub(super) enum Agent {
         /// The agent's id.
         id: String,
     },
+    /// Have an agent work with a configuration, after showing what changes.
+    Configure {
+        /// Id or name of the tenant.
+        #[arg(long)]
+        tenant: String,
+        /// The agent's id.
+        id: String,
+        /// The TOML file; `-` = standard input.
+        file: PathBuf,
+        /// Why; kept with the revision.
+        #[arg(long, default_value = "")]
+        note: String,
+        /// Only show what would change, and what is wrong.
+        #[arg(long)]
+        plan: bool,
+    },
+    /// Forget which of two machines with one identity works: the one that speaks next does.
+    Unfence {
+        /// Id or name of the tenant.
+        #[arg(long)]
+        tenant: String,
+        /// The agent's id.
+        id: String,
+    },
 }
 
 impl Agent {
@@ -55,6 +82,7 @@ impl Agent {
             Self::Show { tenant, id } => {
                 let tenant = tenants::find(&mut connection, &tenant).await?.id;
                 show(&agents::of(&mut connection, &tenant, &id).await?);
+                state_of(&mut connection, &tenant, &id).await?;
             }
             Self::Approve { tenant, id } => {
                 let tenant = tenants::find(&mut connection, &tenant).await?.id;
@@ -70,9 +98,56 @@ impl Agent {
                 });
                 op.await?;
             }
+            Self::Configure { tenant, id, file, note, plan } => {
+                let tenant = tenants::find(&mut connection, &tenant).await?.id;
+                drop(connection);
+                let wanted = Wanted { tenant, agent: id, toml: text(&file)?, by: BY.to_owned(), note };
+                configure(context, wanted, plan).await?;
+            }
+            Self::Unfence { tenant, id } => {
+                let tenant = tenants::find(&mut connection, &tenant).await?.id;
+                store.write(move |tx| Box::pin(async move { lives::forget(tx, &tenant, &id).await })).await?;
+            }
         }
         Ok(())
     }
+}
+
+async fn configure(context: &Context, wanted: Wanted, only_plan: bool) -> anyhow::Result<()> {
+    let all = Configurations::new(context.store.clone(), context.clock.clone());
+    let plan = all.plan(&wanted.tenant, &wanted.agent, &wanted.toml).await?;
+    for finding in &plan.findings {
+        line(finding.to_string());
+    }
+    if !plan.findings.is_empty() {
+        return Err(ConfigurationError::Refused(plan.findings).into());
+    }
+    line(if plan.diff.is_empty() { "nothing changes" } else { plan.diff.trim_end() });
+    if !only_plan && let Some(made) = all.apply(wanted).await? {
+        line(format!("revision {}", made.number));
+    }
+    Ok(())
+}
+
+/// How the agent is, by its latest status and the newest notices.
+async fn state_of(connection: &mut Connection, tenant: &str, id: &str) -> anyhow::Result<()> {
+    if let Some(newest) = revisions::newest(connection, tenant, id).await? {
+        line(format!("{:<12}{} ({})", "newest", newest.number, newest.state));
+    }
+    if let Some(row) = reports::status(connection, tenant, id).await? {
+        for (id, connection) in &row.status.connections {
+            let why = connection.why.as_ref().map_or(String::new(), |why| format!(": {why}"));
+            line(format!("{:<12}{id} {}{why}", "connection", connection.state));
+        }
+        for (id, flow) in &row.status.flows {
+            line(format!("{:<12}{id} {} {}", "flow", flow.state, flow.last));
+        }
+    }
+    for notice in reports::notices(connection, tenant, Some(id), i64::MAX, 5).await? {
+        let at = timestamp(notice.at).to_rfc3339();
+        line(format!("{:<12}{at} {} {}: {}", "notice", notice.level, notice.code, notice.what));
+    }
+    Ok(())
 }
 
 fn show(agent: &agents::Agent) {

@@ -3,7 +3,10 @@
 
 mod agent;
 mod code;
+mod command;
+mod hook;
 mod output;
+mod secret;
 mod serve;
 mod tenant;
 
@@ -41,6 +44,15 @@ enum Noun {
     /// Enrolled agents.
     #[command(subcommand)]
     Agent(agent::Agent),
+    /// What agents are asked to do.
+    #[command(subcommand)]
+    Command(command::Command),
+    /// Addresses that senders of webhooks call.
+    #[command(subcommand)]
+    Hook(hook::Hook),
+    /// Sealed secrets for agents.
+    #[command(subcommand)]
+    Secret(secret::Secret),
 }
 
 /// What the verbs share.
@@ -61,6 +73,9 @@ impl Cli {
             Noun::Tenant(tenant) => tenant.run(&context).await?,
             Noun::Code(code) => code.run(&context).await?,
             Noun::Agent(agent) => agent.run(&context).await?,
+            Noun::Command(command) => command.run(&context).await?,
+            Noun::Hook(hook) => hook.run(&context).await?,
+            Noun::Secret(secret) => secret.run(&context).await?,
         }
         context.store.close().await;
         Ok(())

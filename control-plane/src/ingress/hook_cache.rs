@@ -50,12 +50,7 @@ impl HookCache {
     }
 
     /// The hook of an address, if there is one.
-    pub(super) async fn get(
-        &self,
-        store: &Store,
-        id: &str,
-        _now: Millis,
-    ) -> Result<Option<Arc<Cached>>, StoreError> {
+    pub(super) async fn get(&self, store: &Store, id: &str) -> Result<Option<Arc<Cached>>, StoreError> {
         let known = self.locked().get(id).cloned();
         if let Some(known) = &known
             && known.read.elapsed() < FRESH

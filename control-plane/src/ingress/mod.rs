@@ -28,6 +28,9 @@ const PREFIXES: &[&str] = &["svix-", "webhook-", "concur-"];
 /// Largest headers that are kept, together.
 const LARGEST_HEADERS: usize = 16 << 10;
 
+/// Ids are shorter: nothing longer is looked for.
+const LONGEST_ID: usize = 128;
+
 /// What a sender is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -59,8 +62,10 @@ impl Ingress {
     /// # Errors
     /// What the sender is answered, without its body being read.
     pub async fn admit(&self, id: &str) -> Result<Admitted, Answer> {
-        let now = millis(&self.clock);
-        let cached = match self.hooks.get(&self.store, id, now).await {
+        if id.len() > LONGEST_ID {
+            return Err(Answer::Unavailable);
+        }
+        let cached = match self.hooks.get(&self.store, id).await {
             Ok(Some(cached)) => cached,
             Ok(None) => return Err(Answer::Unavailable),
             Err(error) => {

@@ -27,11 +27,16 @@ impl Link {
         if assertion.claims.agent != ask.keys.fingerprint() {
             return Err(Refusal::BadAssertion);
         }
+        let hash = code_hash(ask.code.as_str());
+        // Who guesses codes leaves no rows behind.
+        if codes::by_hash(&mut *self.store.read().await?, &hash).await?.is_none() {
+            return Err(Refusal::Code(problem::CODE_UNKNOWN));
+        }
         let now = self.now();
         let op = self.store.write(move |tx| {
             Box::pin(async move {
                 match once(tx, &ask.keys.fingerprint(), &genuine.nonce, now).await? {
-                    Ok(()) => attempt(tx, ask, now).await,
+                    Ok(()) => attempt(tx, &hash, ask, now).await,
                     Err(refusal) => Ok(Err(refusal)),
                 }
             })
@@ -40,9 +45,8 @@ impl Link {
     }
 }
 
-async fn attempt(tx: &mut Tx, ask: EnrollRequest, now: Millis) -> Result<Attempt, StoreError> {
-    let hash = code_hash(ask.code.as_str());
-    let Some(code) = codes::by_hash(tx.connection(), &hash).await? else {
+async fn attempt(tx: &mut Tx, hash: &str, ask: EnrollRequest, now: Millis) -> Result<Attempt, StoreError> {
+    let Some(code) = codes::by_hash(tx.connection(), hash).await? else {
         return Ok(Err(Refusal::Code(problem::CODE_UNKNOWN)));
     };
     if code.revoked_at.is_some() {
@@ -57,7 +61,7 @@ async fn attempt(tx: &mut Tx, ask: EnrollRequest, now: Millis) -> Result<Attempt
     let id = draw_id('a')?;
     if !codes::use_up(tx, &code.id, &id, now).await? {
         // Somebody was faster since the code was read, on another node; perhaps the same agent.
-        return match codes::by_hash(tx.connection(), &hash).await? {
+        return match codes::by_hash(tx.connection(), hash).await? {
             Some(code) => again(tx, &code, &ask.keys).await,
             None => Ok(Err(Refusal::Code(problem::CODE_UNKNOWN))),
         };

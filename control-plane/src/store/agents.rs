@@ -7,6 +7,16 @@ use purser_proto::link::enrollment::PublicKeys;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+/// What is read, by name: a column that a newer program adds does not disturb this one.
+macro_rules! columns {
+    () => {
+        "id, tenant, name, host, platform, agent_version, signing, recipient, fingerprint, \
+         previous_signing, enrolled_at, approved_at, revoked_at, last_seen, instance, \
+         instance_started, instance_since, lineage_started, challenger, challenger_started, \
+         reported, in_force, in_force_hash, audit_entries, audit_head, template, template_values"
+    };
+}
+
 /// An agent as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
@@ -130,7 +140,10 @@ pub async fn insert(tx: &mut Tx, new: &NewAgent, at: Millis) -> Result<(), Store
 /// # Errors
 /// [`StoreError::Database`].
 pub async fn by_id(connection: &mut Connection, id: &str) -> Result<Option<Agent>, StoreError> {
-    let row = sqlx::query("select * from agents where id = $1").bind(id).fetch_optional(connection).await?;
+    let row = sqlx::query(concat!("select ", columns!(), " from agents where id = $1"))
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -139,7 +152,7 @@ pub async fn by_id(connection: &mut Connection, id: &str) -> Result<Option<Agent
 /// # Errors
 /// [`StoreError::Missing`] when the tenant has no such agent.
 pub async fn of(connection: &mut Connection, tenant: &str, id: &str) -> Result<Agent, StoreError> {
-    let query = sqlx::query("select * from agents where id = $1 and tenant = $2");
+    let query = sqlx::query(concat!("select ", columns!(), " from agents where id = $1 and tenant = $2"));
     let row = query.bind(id).bind(tenant).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()?.ok_or_else(|| StoreError::missing("agent", id))
 }
@@ -154,7 +167,11 @@ pub async fn of_tenant(
     after: &str,
     most: i64,
 ) -> Result<Vec<Agent>, StoreError> {
-    let query = sqlx::query("select * from agents where tenant = $1 and id > $2 order by id limit $3");
+    let query = sqlx::query(concat!(
+        "select ",
+        columns!(),
+        " from agents where tenant = $1 and id > $2 order by id limit $3"
+    ));
     query.bind(tenant).bind(after).bind(most).fetch_all(connection).await?.iter().map(read).collect()
 }
 

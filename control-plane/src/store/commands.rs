@@ -10,6 +10,14 @@ use purser_proto::link::sync::DeliveryBody;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+/// What is read, by name: a column that a newer program adds does not disturb this one.
+macro_rules! columns {
+    () => {
+        "id, agent, word, verb, author, reason, created_at, expires_at, taken_at, state, \
+         finished_at, words, detail"
+    };
+}
+
 /// Most commands that wait for one agent.
 const MOST_WAITING: i64 = 1000;
 
@@ -148,7 +156,7 @@ pub async fn finish(
 /// # Errors
 /// [`StoreError::Missing`].
 pub async fn of(connection: &mut Connection, tenant: &str, id: &str) -> Result<CommandRow, StoreError> {
-    let query = sqlx::query("select * from commands where id = $1 and tenant = $2");
+    let query = sqlx::query(concat!("select ", columns!(), " from commands where id = $1 and tenant = $2"));
     let row = query.bind(id).bind(tenant).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()?.ok_or_else(|| StoreError::missing("command", id))
 }
@@ -164,10 +172,12 @@ pub async fn of_agent(
     before: Millis,
     most: i64,
 ) -> Result<Vec<CommandRow>, StoreError> {
-    let query = sqlx::query(
-        "select * from commands where tenant = $1 and agent = $2 and created_at < $3
-         order by created_at desc, id desc limit $4",
-    );
+    let query = sqlx::query(concat!(
+        "select ",
+        columns!(),
+        " from commands where tenant = $1 and agent = $2 and created_at < $3
+         order by created_at desc, id desc limit $4"
+    ));
     let rows = query.bind(tenant).bind(agent).bind(before).bind(most).fetch_all(connection).await?;
     rows.iter().map(read).collect()
 }

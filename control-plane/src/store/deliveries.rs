@@ -99,13 +99,18 @@ pub async fn taken(tx: &mut Tx, agent: &str, ids: &[&str], at: Millis) -> Result
         if delete.bind(agent).bind(*id).execute(tx.connection()).await?.rows_affected() == 0 {
             continue;
         }
-        for update in [
-            "update revisions set taken_at = $1, state = 'taken' where delivery = $2 and state = 'waiting'",
-            "update commands set taken_at = $1, state = 'taken' where id = $2 and state = 'waiting'",
-            "update secrets set state = 'taken' where id = $2 and $1 > 0 and state = 'waiting'",
-        ] {
-            sqlx::query(update).bind(at).bind(*id).execute(tx.connection()).await?;
-        }
+        // What a delivery belongs to has the same id, and ids begin with their kind.
+        let note = match id.chars().next() {
+            Some('r') => {
+                "update revisions set taken_at = $1, state = 'taken' where delivery = $2 and state = 'waiting'"
+            }
+            Some('c') => {
+                "update commands set taken_at = $1, state = 'taken' where id = $2 and state = 'waiting'"
+            }
+            Some('s') => "update secrets set state = 'taken' where id = $2 and $1 > 0 and state = 'waiting'",
+            _ => continue,
+        };
+        sqlx::query(note).bind(at).bind(*id).execute(tx.connection()).await?;
     }
     Ok(())
 }

@@ -9,6 +9,14 @@ use secrecy::ExposeSecret as _;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+/// What is read, by name: a column that a newer program adds does not disturb this one.
+macro_rules! columns {
+    () => {
+        "id, tenant, agent, connection, headers, largest_body, per_second, burst, most_bytes, \
+         keep_millis, created_by, created_at, received, refused, last_at"
+    };
+}
+
 /// Largest body of any hook: sealed and encoded it still fits into one delivery.
 pub const LARGEST_BODY: i64 = 1 << 20;
 /// Most headers that a hook keeps beside those that all keep.
@@ -164,10 +172,13 @@ fn headers(names: &[String]) -> Result<Vec<String>, StoreError> {
 /// # Errors
 /// [`StoreError::Database`], [`StoreError::Damaged`].
 pub async fn by_address(connection: &mut Connection, id: &str) -> Result<Option<(Hook, String)>, StoreError> {
-    let query = sqlx::query(
-        "select hooks.*, agents.recipient from hooks join agents on agents.id = hooks.agent
-         where hooks.id = $1 and hooks.deleted_at is null and agents.revoked_at is null",
-    );
+    let query = sqlx::query(concat!(
+        "select ",
+        columns!(),
+        ", recipient from hooks
+         join (select id as owner, recipient, revoked_at from agents) as agents on agents.owner = hooks.agent
+         where hooks.id = $1 and deleted_at is null and revoked_at is null"
+    ));
     let row = query.bind(id).fetch_optional(connection).await?;
     row.as_ref().map(|row| Ok((read(row)?, row.try_get("recipient")?))).transpose()
 }
@@ -177,7 +188,11 @@ pub async fn by_address(connection: &mut Connection, id: &str) -> Result<Option<
 /// # Errors
 /// [`StoreError::Missing`].
 pub async fn of(connection: &mut Connection, tenant: &str, id: &str) -> Result<Hook, StoreError> {
-    let query = sqlx::query("select * from hooks where id = $1 and tenant = $2 and deleted_at is null");
+    let query = sqlx::query(concat!(
+        "select ",
+        columns!(),
+        " from hooks where id = $1 and tenant = $2 and deleted_at is null"
+    ));
     let row = query.bind(id).bind(tenant).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()?.ok_or_else(|| StoreError::missing("hook", id))
 }
@@ -191,9 +206,11 @@ pub async fn of_agent(
     tenant: &str,
     agent: &str,
 ) -> Result<Vec<Hook>, StoreError> {
-    let query = sqlx::query(
-        "select * from hooks where tenant = $1 and agent = $2 and deleted_at is null order by created_at, id",
-    );
+    let query = sqlx::query(concat!(
+        "select ",
+        columns!(),
+        " from hooks where tenant = $1 and agent = $2 and deleted_at is null order by created_at, id"
+    ));
     query.bind(tenant).bind(agent).fetch_all(connection).await?.iter().map(read).collect()
 }
 

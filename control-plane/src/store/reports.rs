@@ -9,6 +9,13 @@ use purser_proto::link::report::{Notice, NoticeLevel, StatusReport};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+/// What is read, by name: a column that a newer program adds does not disturb this one.
+macro_rules! columns {
+    () => {
+        "seq, agent, origin, at, received_at, level, code, concerns, what, fix"
+    };
+}
+
 const DAY: Millis = 86_400_000;
 
 /// Who noticed something.
@@ -149,19 +156,23 @@ pub async fn notices(
     most: i64,
 ) -> Result<Vec<NoticeRow>, StoreError> {
     let query = match agent {
-        Some(agent) => sqlx::query(
-            "select * from notices where tenant = $1 and seq < $2 and agent = $4 order by seq desc limit $3",
-        )
+        Some(agent) => sqlx::query(concat!(
+            "select ",
+            columns!(),
+            " from notices where tenant = $1 and seq < $2 and agent = $4 order by seq desc limit $3"
+        ))
         .bind(tenant)
         .bind(before)
         .bind(most)
         .bind(agent),
-        None => {
-            sqlx::query("select * from notices where tenant = $1 and seq < $2 order by seq desc limit $3")
-                .bind(tenant)
-                .bind(before)
-                .bind(most)
-        }
+        None => sqlx::query(concat!(
+            "select ",
+            columns!(),
+            " from notices where tenant = $1 and seq < $2 order by seq desc limit $3"
+        ))
+        .bind(tenant)
+        .bind(before)
+        .bind(most),
     };
     query.fetch_all(connection).await?.iter().map(read).collect()
 }

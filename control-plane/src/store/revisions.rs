@@ -12,6 +12,14 @@ use purser_proto::link::sync::DeliveryBody;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+/// What is read, by name: a column that a newer program adds does not disturb this one.
+macro_rules! columns {
+    () => {
+        "agent, number, toml, hash, author, note, created_at, diff, rolls_back, taken_at, state, \
+         decided_at, findings"
+    };
+}
+
 /// Text of a revision that was checked.
 #[derive(Clone, Debug)]
 pub struct NewRevision {
@@ -181,8 +189,11 @@ pub async fn newest(
     tenant: &str,
     agent: &str,
 ) -> Result<Option<RevisionRow>, StoreError> {
-    let query =
-        sqlx::query("select * from revisions where agent = $1 and tenant = $2 order by number desc limit 1");
+    let query = sqlx::query(concat!(
+        "select ",
+        columns!(),
+        " from revisions where agent = $1 and tenant = $2 order by number desc limit 1"
+    ));
     let row = query.bind(agent).bind(tenant).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()
 }
@@ -197,7 +208,11 @@ pub async fn of(
     agent: &str,
     number: i64,
 ) -> Result<RevisionRow, StoreError> {
-    let query = sqlx::query("select * from revisions where agent = $1 and tenant = $2 and number = $3");
+    let query = sqlx::query(concat!(
+        "select ",
+        columns!(),
+        " from revisions where agent = $1 and tenant = $2 and number = $3"
+    ));
     let row = query.bind(agent).bind(tenant).bind(number).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()?.ok_or_else(|| StoreError::missing("revision", &number.to_string()))
 }
@@ -213,9 +228,11 @@ pub async fn of_agent(
     below: i64,
     most: i64,
 ) -> Result<Vec<RevisionRow>, StoreError> {
-    let query = sqlx::query(
-        "select * from revisions where agent = $1 and tenant = $2 and number < $3 order by number desc limit $4",
-    );
+    let query = sqlx::query(concat!(
+        "select ",
+        columns!(),
+        " from revisions where agent = $1 and tenant = $2 and number < $3 order by number desc limit $4"
+    ));
     let rows = query.bind(agent).bind(tenant).bind(below).bind(most).fetch_all(connection).await?;
     rows.iter().map(read).collect()
 }

@@ -7,6 +7,13 @@ use crate::secrets::draw_id;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+/// What is read, by name: a column that a newer program adds does not disturb this one.
+macro_rules! columns {
+    () => {
+        "id, tenant, name, toml, version, author, created_at, updated_at"
+    };
+}
+
 /// A template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
@@ -82,7 +89,11 @@ pub async fn change(
 /// # Errors
 /// [`StoreError::Missing`].
 pub async fn of(connection: &mut Connection, tenant: &str, id_or_name: &str) -> Result<Template, StoreError> {
-    let query = sqlx::query("select * from templates where tenant = $1 and (id = $2 or name = $2)");
+    let query = sqlx::query(concat!(
+        "select ",
+        columns!(),
+        " from templates where tenant = $1 and (id = $2 or name = $2)"
+    ));
     let row = query.bind(tenant).bind(id_or_name).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()?.ok_or_else(|| StoreError::missing("template", id_or_name))
 }
@@ -92,7 +103,8 @@ pub async fn of(connection: &mut Connection, tenant: &str, id_or_name: &str) -> 
 /// # Errors
 /// [`StoreError::Database`].
 pub async fn of_tenant(connection: &mut Connection, tenant: &str) -> Result<Vec<Template>, StoreError> {
-    let query = sqlx::query("select * from templates where tenant = $1 order by name");
+    let query =
+        sqlx::query(concat!("select ", columns!(), " from templates where tenant = $1 order by name"));
     query.bind(tenant).fetch_all(connection).await?.iter().map(read).collect()
 }
 

@@ -7,6 +7,13 @@ use crate::secrets::draw_id;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+/// What is read, by name: a column that a newer program adds does not disturb this one.
+macro_rules! columns {
+    () => {
+        "id, name, created_at"
+    };
+}
+
 /// A tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenant {
@@ -44,7 +51,11 @@ pub async fn create(tx: &mut Tx, name: &str, at: Millis) -> Result<Tenant, Store
 /// # Errors
 /// [`StoreError::Missing`].
 pub async fn find(connection: &mut Connection, id_or_name: &str) -> Result<Tenant, StoreError> {
-    let query = sqlx::query("select * from tenants where id = $1 or name = $1 order by (id = $1) desc");
+    let query = sqlx::query(concat!(
+        "select ",
+        columns!(),
+        " from tenants where id = $1 or name = $1 order by (id = $1) desc"
+    ));
     let row = query.bind(id_or_name).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()?.ok_or_else(|| StoreError::missing("tenant", id_or_name))
 }
@@ -54,7 +65,12 @@ pub async fn find(connection: &mut Connection, id_or_name: &str) -> Result<Tenan
 /// # Errors
 /// [`StoreError::Database`].
 pub async fn all(connection: &mut Connection) -> Result<Vec<Tenant>, StoreError> {
-    sqlx::query("select * from tenants order by name").fetch_all(connection).await?.iter().map(read).collect()
+    sqlx::query(concat!("select ", columns!(), " from tenants order by name"))
+        .fetch_all(connection)
+        .await?
+        .iter()
+        .map(read)
+        .collect()
 }
 
 fn read(row: &AnyRow) -> Result<Tenant, StoreError> {

@@ -9,6 +9,7 @@ use super::revisions::NewRevision;
 use super::sealed::NewSecret;
 use super::*;
 use crate::secrets::{code_hash, draw_id};
+#[cfg(unix)]
 use crate::testing::Postgres;
 use purser_proto::link::command::{CommandResult, Outcome, Verb};
 use purser_proto::link::configuration::RevisionVerdict;
@@ -54,6 +55,7 @@ async fn every_behaviour_holds_on_sqlite() {
     store.close().await;
 }
 
+#[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_behaviour_holds_on_postgresql() {
     let server = Postgres::start().await;
@@ -66,6 +68,7 @@ async fn every_behaviour_holds_on_postgresql() {
     store.close().await;
 }
 
+#[cfg(unix)]
 async fn nodes_that_start_together_take_turns(server: &Postgres) {
     let url = server.database().await;
     let opened = futures_util::future::join_all((0..4).map(|_| Store::open(&url))).await;

@@ -4,8 +4,10 @@
 
 mod agent;
 mod plane;
+#[cfg(unix)]
 mod postgres;
 
 pub use agent::{Answered, TestAgent};
 pub use plane::Plane;
+#[cfg(unix)]
 pub use postgres::Postgres;

@@ -3,7 +3,9 @@
 use super::House;
 use crate::clock::Clock;
 use crate::store::{agents, codes};
-use crate::testing::{Plane, Postgres, TestAgent};
+#[cfg(unix)]
+use crate::testing::Postgres;
+use crate::testing::{Plane, TestAgent};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use purser_proto::link::codes as problem;
@@ -124,6 +126,7 @@ async fn of_a_hundred_parallel_uses_one_wins_on_sqlite() {
     house.plane.stop().await;
 }
 
+#[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_hundred_parallel_uses_at_two_nodes_one_wins_on_postgresql() {
     let server = Postgres::start().await;

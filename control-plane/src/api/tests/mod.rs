@@ -4,6 +4,7 @@ mod enrollment;
 mod exchange;
 mod fences;
 mod forged;
+#[cfg(unix)]
 mod nodes;
 mod webhooks;
 

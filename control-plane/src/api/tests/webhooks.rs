@@ -79,6 +79,9 @@ async fn senders_are_never_told_to_give_up() {
     let hook = hook(&house, &agent, small).await;
     assert_eq!(call(&house, &agent, "unknown", b"x").await, 503);
     assert_eq!(call(&house, &agent, &"x".repeat(3000), b"x").await, 503);
+    for id in ["", "a/b", "%ff%fe", "a%2fb", "..%2f"] {
+        assert_eq!(call(&house, &agent, id, b"x").await, 503, "{id}");
+    }
     assert_eq!(call(&house, &agent, &hook.id, &[b'x'; 101]).await, 503);
     assert_eq!(call(&house, &agent, &hook.id, &[b'x'; 100]).await, 200);
     let (tenant, id) = (house.tenant.clone(), hook.id.clone());
