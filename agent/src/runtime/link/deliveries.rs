@@ -18,15 +18,18 @@ const MOST: usize = 200_000;
 const PRUNED: &str = "pruned";
 
 impl Exchange {
-    /// Takes deliveries in their order. Webhooks that follow each other are judged together.
-    pub(super) async fn take(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+    /// Takes deliveries in their order. Webhooks that follow each other are judged together. The answer is how many there
+    /// were that had not come before.
+    pub(super) async fn take(&self, deliveries: Vec<Delivery>) -> Result<usize, StoreError> {
         let store = &self.parts.store;
         let mut webhooks: Vec<(Name, SealedWebhook)> = Vec::new();
+        let mut fresh = 0;
         for Delivery { id, body } in deliveries {
             if is_taken(store, &id)? || webhooks.iter().any(|(known, _)| *known == id) {
                 self.to_tell.borrow_mut().insert(id.as_str().to_owned());
                 continue;
             }
+            fresh += 1;
             if let DeliveryBody::Webhook(webhook) = body {
                 webhooks.push((id, webhook));
                 continue;
@@ -43,7 +46,8 @@ impl Exchange {
             }
         }
         self.take_webhooks(webhooks).await?;
-        forget_old(store, self.parts.clock.now()).await
+        forget_old(store, self.parts.clock.now()).await?;
+        Ok(fresh)
     }
 
     /// A batch that says that a delivery was taken.

@@ -17,6 +17,9 @@ use std::path::Path;
 use std::time::Duration;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+/// Before a request without an answer is sent once more.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// What is needed to enroll.
 pub struct Wish {
     /// Origin of the control plane.
@@ -85,7 +88,12 @@ pub async fn enroll(wish: Wish, clock: &Clock) -> Result<Enrolled, EnrollError> 
         agent_version: env!("CARGO_PKG_VERSION").into(),
         platform: platform().into(),
     };
-    let sent = wire.exchange(ENROLL, &public.fingerprint(), &keys, &request, Duration::ZERO).await;
+    let mut sent = wire.exchange(ENROLL, &public.fingerprint(), &keys, &request, Duration::ZERO).await;
+    if matches!(sent, Err(LinkError::Unreachable(_))) {
+        // The answer may have been lost: the same keys are answered again for the same code.
+        tokio::time::sleep(AGAIN_AFTER).await;
+        sent = wire.exchange(ENROLL, &public.fingerprint(), &keys, &request, Duration::ZERO).await;
+    }
     let answer: EnrollAnswer = match sent {
         Ok(answer) => answer,
         Err(error) => return Err(explain(error, &wire, clock).await),
@@ -114,16 +122,7 @@ async fn explain(error: LinkError, wire: &Wire, clock: &Clock) -> EnrollError {
             let found = wire.client().fault_on_the_way(clock).await;
             EnrollError::Unreachable { why: found.unwrap_or(why) }
         }
-        LinkError::Refused { problem, retry_after } => {
-            let fix = if problem.code.as_str().contains("code") {
-                "a code works once and for a short time; ask for a new one at the control plane"
-            } else {
-                "ask at the control plane"
-            };
-            let error = LinkError::Refused { problem, retry_after };
-            EnrollError::Refused { error, fix: fix.to_owned() }
-        }
-        LinkError::Skewed { .. } | LinkError::Strange(_) => {
+        LinkError::Refused { .. } | LinkError::Skewed { .. } | LinkError::Strange(_) => {
             let fix = error.fix();
             EnrollError::Refused { error, fix }
         }

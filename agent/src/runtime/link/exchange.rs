@@ -11,9 +11,11 @@ use crate::config::ConfigError;
 use crate::config::guard_rails::MachineRails;
 use crate::store::{Batch, Enrollment, LinkKeyring, StoreError};
 use crate::vendors::http::LinkClient;
+use chrono::TimeDelta;
 use purser_proto::link::report::{Notice, NoticeLevel, ReportBody};
 use purser_proto::link::sync::{Instance, SyncAnswer};
 use purser_proto::link::{Problem, SYNC, understood};
+use spend::now::Tick;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -42,6 +44,12 @@ pub(super) struct Exchange {
     pub(super) commands: mpsc::UnboundedSender<super::commands::Pending>,
     pub(super) ordered: RefCell<Option<mpsc::UnboundedReceiver<super::commands::Pending>>>,
     fenced: Cell<bool>,
+    introduced: Cell<bool>,
+    keys_looked_at: RefCell<Option<Tick>>,
+    /// Held while keys are replaced.
+    rotating: tokio::sync::Mutex<()>,
+    /// A person has still to approve the agent: until then nothing is answered.
+    pub(super) unapproved: Cell<bool>,
 }
 
 /// What became of one request.
@@ -82,6 +90,10 @@ impl Exchange {
             commands,
             ordered: RefCell::new(Some(ordered)),
             fenced: Cell::new(fenced.is_some()),
+            introduced: Cell::new(false),
+            keys_looked_at: RefCell::default(),
+            rotating: tokio::sync::Mutex::default(),
+            unapproved: Cell::new(false),
         }
     }
 
@@ -110,7 +122,11 @@ impl Exchange {
         let mut pace = Pace::default();
         tokio::time::sleep(Pace::first(fastrand::f64())).await;
         loop {
-            let pause = match self.round().await {
+            let round = self.round().await;
+            if matches!(round, Round::Busy | Round::Quiet) {
+                self.renew_old_keys().await;
+            }
+            let pause = match round {
                 Round::Busy => {
                     pace.good();
                     Duration::ZERO
@@ -120,6 +136,12 @@ impl Exchange {
                     BREATH
                 }
                 Round::Fenced => FENCED_PAUSE,
+                Round::Failed(error) if error.is_approval() => {
+                    // The request was kept back, so that an approval is heard of at once.
+                    pace.good();
+                    self.show_failure(&error, BREATH);
+                    BREATH
+                }
                 Round::Failed(error) => {
                     let wait = pace.after_failure(fastrand::f64(), error.retry_after());
                     self.show_failure(&error, wait);
@@ -136,7 +158,7 @@ impl Exchange {
 
     /// One request and all that its answer brings. A request that is kept back is given up when there is news.
     pub(super) async fn round(&self) -> Round {
-        let built = match self.build() {
+        let built = match self.prepare().await {
             Ok(built) => built,
             Err(error) => return Round::Stuck(error),
         };
@@ -154,11 +176,22 @@ impl Exchange {
         };
         match answer {
             Ok(answer) => {
-                let kept_back = self.parts.clock.tick().since(&asked) >= chrono::TimeDelta::seconds(1);
+                let kept_back = self.parts.clock.tick().since(&asked) >= TimeDelta::seconds(1);
                 self.heed(&built, answer, kept_back).await.unwrap_or_else(Round::Stuck)
             }
-            Err(error) => Round::Failed(error),
+            Err(error) => {
+                self.unapproved.set(error.is_approval());
+                Round::Failed(error)
+            }
         }
+    }
+
+    async fn prepare(&self) -> Result<Built, StoreError> {
+        if !self.introduced.get() {
+            identity::introduce(&self.parts.store, &self.instance).await?;
+            self.introduced.set(true);
+        }
+        self.build()
     }
 
     async fn send(&self, built: &Built) -> Result<SyncAnswer, LinkError> {
@@ -185,6 +218,7 @@ impl Exchange {
 
     async fn heed(&self, built: &Built, answer: SyncAnswer, kept_back: bool) -> Result<Round, StoreError> {
         let store = &self.parts.store;
+        self.unapproved.set(false);
         let through = answer.reported.min(built.last);
         if through > 0 {
             let mut batch = Batch::new();
@@ -199,17 +233,18 @@ impl Exchange {
         if self.is_fenced() {
             return Ok(Round::Fenced);
         }
-        let brought = !answer.deliveries.is_empty();
-        if store.outbox_stats()?.is_some_and(|outbox| outbox.is_full()) {
+        let brought = answer.deliveries.into_vec();
+        // What was told and comes again is told again, in no hurry.
+        let heard = through > 0 || (!built.told.is_empty() && brought.is_empty());
+        let fresh = if store.outbox_stats()?.is_some_and(|outbox| outbox.is_full()) {
             // Whatever is taken makes a report, and there is no room for one.
             tracing::warn!("deliveries wait until the outbox has room");
+            0
         } else {
-            self.take(answer.deliveries.into_vec()).await?;
-        }
-        let heard = through > 0 || !built.told.is_empty() || !self.to_tell.borrow().is_empty();
+            self.take(brought).await?
+        };
         // An answer that was kept back and brought nothing is how an idle link breathes.
-        let idle = built.parks() && (brought || kept_back);
-        Ok(if heard || idle { Round::Busy } else { Round::Quiet })
+        Ok(if heard || fresh > 0 || (built.parks() && kept_back) { Round::Busy } else { Round::Quiet })
     }
 
     /// A life that is fenced stops to book within one sync, and after every restart until the fence is lifted.
@@ -255,13 +290,33 @@ impl Exchange {
         tracing::warn!(why = words(error), wait_seconds = wait.as_secs(), "no sync");
         self.shown.state(now, state, Some(error.to_string()), Some(error.fix()));
         self.shown.change(|status| {
-            status.next_try = now.checked_add_signed(chrono::TimeDelta::from_std(wait).unwrap_or_default());
+            status.next_try = now.checked_add_signed(TimeDelta::from_std(wait).unwrap_or_default());
             status.skew_seconds = self.wire.skew();
         });
     }
 
+    /// Makes new keys when those in use are old, or when new ones were not confirmed; looks once an hour.
+    pub(super) async fn renew_old_keys(&self) {
+        let now = self.parts.clock.reading();
+        let looked = self.keys_looked_at.take();
+        if looked.as_ref().is_some_and(|at| now.tick.since(at) < TimeDelta::hours(1)) {
+            self.keys_looked_at.replace(looked);
+            return;
+        }
+        self.keys_looked_at.replace(Some(now.tick));
+        let old = identity::are_old(&self.parts.store, &self.enrollment, now.at);
+        if !old.unwrap_or_default() && self.keys().next.is_none() {
+            return;
+        }
+        match self.rotate().await {
+            Ok(()) => tracing::info!("the link has new keys"),
+            Err(error) => tracing::warn!(error = words(&error), "new keys are not in use yet"),
+        }
+    }
+
     /// Makes new keys.
     pub(super) async fn rotate(&self) -> Result<(), identity::RotateError> {
+        let _turn = self.rotating.lock().await;
         let Some(keys) = self.parts.store.link_keys()? else { return Ok(()) };
         let agent = self.enrollment.agent.as_str();
         let (keys, rotated) = identity::rotate(&self.parts.store, &self.wire, agent, keys).await;

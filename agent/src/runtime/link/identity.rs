@@ -2,26 +2,45 @@
 
 use super::transport::{LinkError, Wire};
 use crate::clock::Clock;
-use crate::store::{Batch, LinkKeyring, LinkKeys, StateTable, Store, StoreError};
+use crate::store::{
+    AuditDraft, AuditKind, Batch, Enrollment, LinkKeyring, LinkKeys, StateTable, Store, StoreError,
+};
+use chrono::TimeDelta;
 use purser_proto::link::assertion::{Asserted, Assertion, Claims};
 use purser_proto::link::enrollment::KeysRequest;
 use purser_proto::link::sync::Instance;
 use purser_proto::link::{KEYS, VERSION};
 use ring::rand::{SecureRandom as _, SystemRandom};
+use spend::Timestamp;
 
 /// The life that may speak, as the home remembers.
 const LIFE: &str = "life";
 /// Why this life must not work.
 const FENCED: &str = "fenced";
 
-/// Begins a life: it is remembered before it speaks, so that the next one can name it.
+/// When the keys in use came into use; absent = at enrollment.
+const KEYS_SINCE: &str = "keys-since";
+/// Keys are replaced by themselves after this time.
+const KEYS_LIVE: TimeDelta = TimeDelta::days(90);
+
+/// Whether the keys in use are to be replaced.
+pub(super) fn are_old(store: &Store, enrollment: &Enrollment, now: Timestamp) -> Result<bool, StoreError> {
+    let since: Option<Timestamp> = store.get(StateTable::Link, KEYS_SINCE)?;
+    Ok(now - since.unwrap_or(enrollment.at) >= KEYS_LIVE)
+}
+
+/// Begins a life.
 pub(super) fn begin_life(store: &Store, clock: &Clock) -> Result<Instance, StoreError> {
     let before: Option<String> = store.get(StateTable::Link, LIFE)?;
     let id: String = drawn::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut batch = Batch::new();
-    batch.put(StateTable::Link, LIFE, &id);
-    store.commit_blocking(batch)?;
     Ok(Instance { id: id.into(), started: clock.now(), before: before.map(Into::into) })
+}
+
+/// Remembers a life right before it speaks for the first time: one that never spoke is nothing that the next could name.
+pub(super) async fn introduce(store: &Store, life: &Instance) -> Result<(), StoreError> {
+    let mut batch = Batch::new();
+    batch.put(StateTable::Link, LIFE, &life.id);
+    store.commit(batch).await
 }
 
 /// Why this machine must not work, as the control plane said last.
@@ -95,8 +114,14 @@ async fn hand_over(wire: &Wire, agent: &str, keys: &LinkKeyring) -> Result<(), L
 /// The new keys are those in use from now on.
 pub(super) async fn confirm(store: &Store, keys: LinkKeyring) -> (LinkKeyring, Result<(), RotateError>) {
     let keys = keys.rotated();
+    let now = store.clock().now();
     let mut batch = Batch::new();
     batch.put_link_keys(&keys);
+    batch.put(StateTable::Link, KEYS_SINCE, &now);
+    let detail = serde_json::json!({
+        "what": "new keys of the link", "fingerprint": keys.current.public().fingerprint(),
+    });
+    batch.audit(AuditDraft::new(now, AuditKind::Agent, detail));
     let stored = store.commit(batch).await.map_err(RotateError::from);
     (keys, stored)
 }

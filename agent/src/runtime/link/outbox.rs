@@ -33,13 +33,14 @@ impl Exchange {
         let reports = store.outbox(PER_MESSAGE, ROOM)?;
         let last = reports.last().map_or(0, |report| report.id);
         let told: Vec<String> = self.to_tell.borrow().iter().take(PER_MESSAGE).cloned().collect();
-        let idle = reports.is_empty() && told.is_empty() && !self.is_fenced();
+        let nothing = reports.is_empty() && told.is_empty() && !self.is_fenced();
+        let parks = nothing || self.unapproved.get();
         let head = store.audit().head()?;
         let kept = revisions::in_force(store)?;
         let request = SyncRequest {
             version: VERSION,
             instance: self.instance.clone(),
-            wait_seconds: if idle { WAIT_SECONDS } else { 0 },
+            wait_seconds: if parks { WAIT_SECONDS } else { 0 },
             in_force: revisions::told(kept.as_ref()),
             audit: Some(AuditHead { entries: head.entries, head: head.hash.to_string().into() }),
             taken: told.iter().map(|id| id.as_str().into()).collect(),

@@ -4,8 +4,8 @@ use super::identity::assertion;
 use crate::clock::Clock;
 use crate::store::LinkKeys;
 use crate::vendors::http::{LinkAnswer, LinkClient};
-use purser_proto::link::Problem;
 use purser_proto::link::assertion::{HEADER, TOLERANCE_SECONDS};
+use purser_proto::link::{Problem, codes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spend::Timestamp;
@@ -52,13 +52,23 @@ fn separated(detail: &str) -> String {
 impl LinkError {
     /// Whether a person has still to approve the agent.
     pub fn is_approval(&self) -> bool {
-        matches!(self, Self::Refused { problem, .. } if problem.code.as_str().contains("approv"))
+        matches!(self, Self::Refused { problem, .. } if problem.code.as_str() == codes::WAITS_FOR_APPROVAL)
     }
 
-    /// Whether these keys, or this agent, are not believed.
+    /// Whether these keys are not believed, and others may be.
     pub fn is_disbelief(&self) -> bool {
-        matches!(self, Self::Refused { problem, .. } if matches!(problem.status, 401 | 403 | 404 | 410))
-            && !self.is_approval()
+        matches!(self, Self::Refused { problem, .. } if problem.code.as_str() == codes::BAD_SIGNATURE)
+    }
+
+    /// Whether the code that an agent enrolls with does not do.
+    pub fn is_code(&self) -> bool {
+        let bad = [codes::CODE_UNKNOWN, codes::CODE_USED, codes::CODE_EXPIRED, codes::CODE_REVOKED];
+        matches!(self, Self::Refused { problem, .. } if bad.contains(&problem.code.as_str()))
+    }
+
+    /// Whether the control plane is there and cannot answer now.
+    fn is_busy(&self) -> bool {
+        matches!(self, Self::Refused { problem, .. } if problem.code.as_str() == codes::BUSY || problem.status >= 500)
     }
 
     /// How to mend it.
@@ -76,6 +86,10 @@ impl LinkError {
                 "have somebody compare the fingerprint (`purser status`) and approve it at the control plane"
                     .to_owned()
             }
+            Self::Refused { .. } if self.is_code() => {
+                "a code works once and for a short time; ask for a new one at the control plane".to_owned()
+            }
+            Self::Refused { .. } if self.is_busy() => "nothing: it is tried again by itself".to_owned(),
             Self::Refused { problem, .. } if problem.versions.is_some() => {
                 "update the older of the two: agent or control plane".to_owned()
             }
@@ -177,7 +191,7 @@ fn judge(answer: &LinkAnswer, now: Timestamp) -> LinkError {
         };
     };
     let apart = |date: &Timestamp| (now - *date).num_seconds().abs() > TOLERANCE_SECONDS;
-    let skewed = problem.code.as_str().contains("clock") || problem.status == 401;
+    let skewed = problem.code.as_str() == codes::CLOCK_SKEWED;
     match answer.date.filter(|date| skewed && apart(date)) {
         Some(theirs) => LinkError::Skewed { ours: now, theirs },
         None => LinkError::Refused { problem: Box::new(problem), retry_after: answer.retry_after },
