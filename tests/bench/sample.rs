@@ -37,7 +37,7 @@ pub(crate) fn acknowledged(n: u32) -> Posting {
         total: plan.total,
         document,
         plan: Some(plan),
-        state: PostingState::Acknowledged { receipt, posted_at: at(n), at: at(n) },
+        state: PostingState::Acknowledged { receipt, posted_at: at(n), at: at(n), unmarked: None },
         attempts: 1,
         failures: 0,
         counted: None,

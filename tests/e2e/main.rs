@@ -18,11 +18,15 @@ mod flow;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod link;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod reread;
 #[cfg(test)]
 mod routes;
+#[cfg(test)]
+mod sent_back;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]

@@ -27,8 +27,32 @@ pub struct GuardLimits {
     pub max_per_day: BTreeMap<Currency, Money>,
     /// Most documents of one run.
     pub max_documents_per_run: Option<u32>,
+    /// Most documents of one day.
+    pub max_documents_per_day: Option<u32>,
     /// Days on which nothing is posted.
     pub blackout_dates: BTreeSet<Date>,
+    /// Where they are written, for the words that say how to mend what they refuse.
+    pub place: LimitPlace,
+}
+
+/// Where limits are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LimitPlace {
+    /// In the configuration.
+    #[default]
+    Configuration,
+    /// In the machine's own file, which nobody remote can change.
+    Machine,
+}
+
+impl LimitPlace {
+    /// The limit's name and file, as they stand after "add it to".
+    fn of(self, limit: &str) -> String {
+        match self {
+            Self::Configuration => format!("guard_rails.{limit} in the configuration (purser.toml)"),
+            Self::Machine => format!("{limit} in guard-rails.toml on this machine"),
+        }
+    }
 }
 
 /// What has been claimed already, by currency.
@@ -40,6 +64,8 @@ pub struct Spent {
     pub day: BTreeMap<Currency, Money>,
     /// Documents of this run.
     pub run_documents: u32,
+    /// Documents of this day, this run included.
+    pub day_documents: u32,
 }
 
 /// What a claim was counted as, kept with its posting: a claim that is made again counts once.
@@ -63,6 +89,9 @@ pub struct Day {
     pub began: Option<Tick>,
     /// Sums by currency.
     pub sums: BTreeMap<Currency, Money>,
+    /// How many documents.
+    #[serde(default)]
+    pub documents: u32,
 }
 
 impl Day {
@@ -70,7 +99,7 @@ impl Day {
     /// until the clock has passed it, or until a whole day has really gone by.
     pub fn at(kept: Option<Day>, now: &Now) -> Day {
         let today = now.at.date_naive();
-        let fresh = || Day { day: today, began: Some(now.tick.clone()), sums: BTreeMap::new() };
+        let fresh = || Day { day: today, began: Some(now.tick.clone()), sums: BTreeMap::new(), documents: 0 };
         let Some(kept) = kept else { return fresh() };
         let began = kept.began.as_ref().unwrap_or(&now.tick);
         let over = now.tick.since(began) >= TimeDelta::days(1);
@@ -86,6 +115,7 @@ impl Spent {
     pub fn take_back(&mut self, earlier: &Counted, day: Date, run: &RunId) {
         if earlier.day == day {
             take_back(&mut self.day, earlier.size);
+            self.day_documents = self.day_documents.saturating_sub(1);
         }
         if earlier.run == *run {
             take_back(&mut self.run, earlier.size);
@@ -104,6 +134,7 @@ impl Spent {
         self.run.insert(size.currency, run);
         self.day.insert(size.currency, day);
         self.run_documents = self.run_documents.saturating_add(1);
+        self.day_documents = self.day_documents.saturating_add(1);
         Ok(size)
     }
 }
@@ -118,7 +149,7 @@ pub fn check(limits: &GuardLimits, plan: &PostingPlan, spent: &Spent, today: Dat
             "company",
             plan.company.as_str(),
             format!("company {} may not be posted to from this machine", plan.company),
-            "add it to guard_rails.companies in purser.toml on this machine, or mend flow.company",
+            &format!("add it to {}, or mend flow.company", limits.place.of("companies")),
         ));
     }
     let kind = plan.document.kind();
@@ -127,7 +158,7 @@ pub fn check(limits: &GuardLimits, plan: &PostingPlan, spent: &Spent, today: Dat
             "document kind",
             kind.as_str(),
             format!("documents of the kind {} may not be written from this machine", kind.as_str()),
-            "add it to guard_rails.document_kinds in purser.toml on this machine, or mend flow.document",
+            &format!("add it to {}, or mend flow.document", limits.place.of("document_kinds")),
         ));
     }
     if limits.blackout_dates.contains(&today) {
@@ -135,21 +166,29 @@ pub fn check(limits: &GuardLimits, plan: &PostingPlan, spent: &Spent, today: Dat
             "date",
             &today.to_string(),
             format!("nothing is posted on {today}"),
-            "replay it on another day, or mend guard_rails.blackout_dates in purser.toml on this machine",
+            &format!("replay it on another day, or mend {}", limits.place.of("blackout_dates")),
         ));
     }
-    if let Some(most) = limits.max_documents_per_run
-        && spent.run_documents >= most
-    {
-        findings.push(refused(
-            "documents of the run",
-            &most.to_string(),
-            format!("this run has reached its limit of {most} documents"),
-            "replay it in a later run, or raise guard_rails.max_documents_per_run in purser.toml on this machine",
-        ));
-    }
+    findings.extend(check_counts(limits, spent));
     findings.extend(check_sums(limits, plan, spent));
     findings
+}
+
+fn check_counts(limits: &GuardLimits, spent: &Spent) -> Vec<Finding> {
+    let counts = [
+        ("run", limits.max_documents_per_run, spent.run_documents, "max_documents_per_run"),
+        ("day", limits.max_documents_per_day, spent.day_documents, "max_documents_per_day"),
+    ];
+    let reached = counts.into_iter().filter_map(|(what, most, already, name)| {
+        let most = most.filter(|most| already >= *most)?;
+        Some(refused(
+            &format!("documents of the {what}"),
+            &most.to_string(),
+            format!("this {what} has reached its limit of {most} documents"),
+            &format!("replay it in a later {what}, or raise {}", limits.place.of(name)),
+        ))
+    });
+    reached.collect()
 }
 
 fn check_sums(limits: &GuardLimits, plan: &PostingPlan, spent: &Spent) -> Vec<Finding> {
@@ -171,10 +210,13 @@ fn check_sums(limits: &GuardLimits, plan: &PostingPlan, spent: &Spent) -> Vec<Fi
         (&limits.max_per_run, "max_per_run", &spent.run),
         (&limits.max_per_day, "max_per_day", &spent.day),
     ];
-    sums.into_iter().filter_map(|(table, name, already)| check_sum(table, name, already, size)).collect()
+    sums.into_iter()
+        .filter_map(|(table, name, already)| check_sum(limits.place, table, name, already, size))
+        .collect()
 }
 
 fn check_sum(
+    place: LimitPlace,
     table: &BTreeMap<Currency, Money>,
     name: &str,
     already: &BTreeMap<Currency, Money>,
@@ -183,10 +225,8 @@ fn check_sum(
     if table.is_empty() {
         return None;
     }
-    let fix = format!(
-        "look at the record, then raise guard_rails.{name} for {} in purser.toml on this machine and replay it",
-        size.currency
-    );
+    let fix =
+        format!("look at the record, then raise {} for {} and replay it", place.of(name), size.currency);
     let Some(limit) = table.get(&size.currency) else {
         let message = format!("guard_rails.{name} names no limit for {}", size.currency);
         return Some(refused(name, &size.to_string(), message, &fix));
@@ -250,7 +290,9 @@ mod tests {
             max_per_run: [(Currency::USD, usd(999))].into(),
             max_per_day: [(Currency::USD, usd(999))].into(),
             max_documents_per_run: Some(0),
+            max_documents_per_day: Some(0),
             blackout_dates: [day("2026-01-20")].into(),
+            place: LimitPlace::Machine,
         };
         assert_eq!(
             fields(&limits, &sample_plan(1000), &Spent::default()),
@@ -259,6 +301,7 @@ mod tests {
                 "document kind",
                 "date",
                 "documents of the run",
+                "documents of the day",
                 "max_per_document",
                 "max_per_run",
                 "max_per_day"
@@ -290,6 +333,7 @@ mod tests {
         assert_eq!((spent.day[&Currency::USD], spent.run[&Currency::USD]), (usd(1000), usd(1000)));
         spent.take_back(&counted, day("2026-01-21"), &run("two"));
         assert_eq!((spent.day[&Currency::USD], spent.run_documents), (usd(1000), 1), "another day and run");
+        assert_eq!(spent.day_documents, 1);
     }
 
     #[test]

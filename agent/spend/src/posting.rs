@@ -168,8 +168,11 @@ pub enum PostingState {
         receipt: ErpReceipt,
         /// When we knew it was in the ERP.
         posted_at: Timestamp,
-        /// When the source was marked.
+        /// When the source was marked, or a person said that it will not be.
         at: Timestamp,
+        /// The source could not be marked, and a person has closed it: what they wrote. It is not marked again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unmarked: Option<String>,
     },
     /// Waits for a person.
     Held(Hold),
@@ -188,6 +191,10 @@ pub enum PostingState {
         by: String,
         /// When.
         at: Timestamp,
+        /// The source was told that it is not exported: it is booked nowhere, and is planned anew when the source offers
+        /// it again.
+        #[serde(default, skip_serializing_if = "is_false")]
+        reported: bool,
     },
 }
 

@@ -60,7 +60,10 @@ fn validate(global: &Global, file: Option<PathBuf>) -> Result<Exit> {
         }
         None => {
             let context = Context::new(global)?;
-            (context.config_file().to_owned(), context.config()?)
+            let effective = context.effective()?;
+            let place =
+                effective.revision.map_or_else(|| context.config_file().to_owned(), |kept| kept.place());
+            (place, effective.valid)
         }
     };
     let (connections, flows) = (valid.connections.len(), valid.flow_ids().count());
@@ -97,10 +100,20 @@ fn write_example(global: &Global, file: &Path) -> Result<Exit> {
 }
 
 fn show(global: &Global) -> Result<Exit> {
-    let (config, _) = Context::new(global)?.whole_config()?;
+    let context = Context::new(global)?;
+    let effective = context.effective()?;
     match global.output {
-        Format::Json => output::json(&config)?,
-        Format::Text => output::raw(&purser_proto::print_toml(&config)?)?,
+        Format::Json => output::json(&effective.config)?,
+        Format::Text => {
+            // Beside what is printed, so that this stays a configuration.
+            output::aside(match &effective.revision {
+                Some(kept) => {
+                    format!("{} is in force since {}", kept.place().display(), output::moment(kept.since))
+                }
+                None => format!("{} is in force", context.config_file().display()),
+            });
+            output::raw(&purser_proto::print_toml(&effective.config)?)?;
+        }
     }
     Ok(Exit::Done)
 }

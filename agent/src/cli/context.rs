@@ -2,7 +2,8 @@
 
 use super::{Global, Usage};
 use crate::clock::Clock;
-use crate::config::{self, ConfigError};
+use crate::config::ConfigError;
+use crate::config::revisions::{self, Effective, Kept, Known};
 use crate::flows::replay::Decision;
 use crate::runtime::status::{self, AgentStatus};
 use crate::service::paths::{Home, ProcessSurroundings};
@@ -76,7 +77,7 @@ impl Context {
     /// The valid configuration.
     ///
     /// # Errors
-    /// [`config::ConfigError`] with every finding.
+    /// [`ConfigError`] with every finding.
     pub fn config(&self) -> Result<ValidConfig> {
         Ok(self.whole_config()?.1)
     }
@@ -84,11 +85,34 @@ impl Context {
     /// The configuration as it is written, and as it was checked.
     ///
     /// # Errors
-    /// [`config::ConfigError`] with every finding; when there is no file, how to get a first one.
+    /// [`ConfigError`] with every finding; when there is no file, how to get a first one.
     pub fn whole_config(&self) -> Result<(Config, ValidConfig)> {
+        self.effective().map(|effective| (effective.config, effective.valid))
+    }
+
+    /// The revision of the control plane that is in force; `None` = the machine's own file is, or the store cannot be
+    /// read, in which case no agent can run either.
+    pub fn revision(&self) -> Option<Kept> {
+        self.known().kept
+    }
+
+    fn known(&self) -> Known {
+        if !dir_of(self.home()).is_dir() {
+            return Known::default();
+        }
+        self.look().ok().and_then(|store| revisions::known(&store).ok()).unwrap_or_default()
+    }
+
+    /// The configuration in force, where it comes from, and the machine's limits that count beside it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every finding; when there is no file, how to get a first one.
+    pub fn effective(&self) -> Result<Effective> {
         self.readable()?;
-        config::load(&self.config).map_err(|error| match &error {
-            ConfigError::Unreadable { path, source } if source.kind() == ErrorKind::NotFound => {
+        revisions::effective(self.known(), self.home(), &self.config).map_err(|error| match &error {
+            ConfigError::Unreadable { path, source }
+                if source.kind() == ErrorKind::NotFound && *path == self.config =>
+            {
                 let words = format!(
                     "there is no configuration {0} yet; write a first one with `purser config example --file {0}`, \
                      fill it in, then `purser config validate`",

@@ -3,6 +3,7 @@
 
 mod connection;
 mod environment;
+mod link;
 
 use super::context::Context;
 use super::{Exit, Format, Global, output};
@@ -51,6 +52,7 @@ pub fn run(global: &Global, args: &DoctorArgs) -> Result<Exit> {
         name: format!("this machine, home {}", context.home().display()),
         checks: environment,
     }];
+    sections.extend(link::examine(&context));
     if let Some(config) = config {
         let wanted = wanted(&context, &config, &args.connection)?;
         sections.extend(connection::examine(global, &context, &config, &wanted)?);

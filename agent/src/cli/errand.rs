@@ -4,6 +4,7 @@ use super::context::{Access, Context};
 use super::{Global, output};
 use crate::runtime::agent::{Agent, Parts};
 use crate::runtime::commands::{self, Obeyed, Order};
+use crate::runtime::link;
 use crate::runtime::supervisor::Policy;
 use crate::store::Store;
 use crate::telemetry::{LogFiles, Telemetry};
@@ -69,6 +70,8 @@ impl Errand<'_> {
             clock: self.context.clock.clone(),
             policy: Policy::default(),
             test_hooks: false,
+            machine: self.context.effective()?.machine,
+            fenced: link::fenced(&store)?,
         };
         let answers = actix::System::new().block_on(async {
             let agent = Rc::new(Agent::start(parts));

@@ -10,6 +10,7 @@ pub mod configuration;
 pub mod connections;
 pub mod context;
 pub mod doctor;
+pub mod enroll;
 pub mod errand;
 pub mod explain;
 pub mod files;
@@ -21,6 +22,7 @@ pub mod preview;
 pub mod proof;
 pub mod records;
 pub mod run;
+pub mod seal;
 pub mod secrets;
 pub mod status;
 pub mod version;
@@ -141,6 +143,12 @@ pub enum Verb {
     /// Store, list and forget secrets. They are sealed together with the only origins they may be sent to.
     #[command(subcommand, arg_required_else_help = true)]
     Secrets(secrets::SecretsVerb),
+    /// Seal a secret for an agent that works elsewhere: an armored text that only that agent can open.
+    #[command(after_help = seal::AFTER_HELP)]
+    Seal(seal::SealArgs),
+    /// Enroll this agent at a control plane with a one-time code, or leave it.
+    #[command(after_help = enroll::AFTER_HELP)]
+    Enroll(enroll::EnrollArgs),
     /// Check, show and begin a configuration.
     #[command(subcommand, arg_required_else_help = true)]
     Config(configuration::ConfigVerb),
@@ -192,6 +200,8 @@ fn dispatch(global: &Global, verb: Verb) -> anyhow::Result<Exit> {
         Verb::Explain { code } => explain::run(global, code.as_deref()),
         Verb::Proof(args) => proof::run(global, &args),
         Verb::Secrets(verb) => secrets::run(global, &verb),
+        Verb::Seal(args) => seal::run(global, &args),
+        Verb::Enroll(args) => enroll::run(global, &args),
         Verb::Config(verb) => configuration::run(global, &verb),
         Verb::Completions { shell } => manual::completions(shell),
         Verb::Man { dir } => manual::man(dir.as_deref()),

@@ -70,8 +70,13 @@ What is remembered: purser merchants list. Exit code 4: the record still waits."
         #[arg(long, default_value = "")]
         note: String,
     },
-    /// Close a held record that was dealt with by hand. It is never booked by the agent after that.
+    /// Close a held record that was dealt with by hand, or one that is booked and cannot be marked in the spend system.
+    /// The ERP is not called.
     #[command(after_help = "\
+A held record is never booked by the agent after that, except one that was reported (--report-failure) and that the
+spend system offers again later: it is planned anew.
+A record that is in the ERP, and whose mark in the spend system has failed, stays booked and is not marked any more.
+
 Examples:
   purser records handle R00480193 --note 'booked by hand as journal 2026/GJ/512'
   purser records handle accr_01a --note 'paid twice, will not be booked' --report-failure")]
@@ -83,7 +88,8 @@ Examples:
         #[arg(long)]
         note: String,
         /// Tell the spend system first that the record is not exported, with the note as the reason. The record leaves
-        /// what it offers; where the spend system cannot be told, nothing is changed.
+        /// what it offers, and is booked if it is offered again. Where the spend system cannot be told, or where the ERP may
+        /// have any state of the record, nothing is changed.
         #[arg(long)]
         report_failure: bool,
     },
@@ -356,6 +362,13 @@ fn words_of(decided: &Decided) -> String {
             format!("remembered for later records of this merchant; this one stays as it is ({state})")
         }
         Decided::Handled => "closed".to_owned(),
+        Decided::Reported => {
+            "closed, and the spend system was told; it is booked if it is offered there again".to_owned()
+        }
+        Decided::LeftUnmarked { receipt } => format!(
+            "closed: it is booked as {}, and the agent does not try to mark it in the spend system any more",
+            receipt.document
+        ),
         Decided::Refused { why } => format!("refused: {why}"),
     }
 }
@@ -366,7 +379,9 @@ fn verdict(outcomes: &[Outcome]) -> Exit {
         | Decided::AlreadyPosted { .. }
         | Decided::NewRevision
         | Decided::Remembered { .. }
-        | Decided::Handled => true,
+        | Decided::Handled
+        | Decided::Reported
+        | Decided::LeftUnmarked { .. } => true,
         Decided::StillHeld { .. } | Decided::Refused { .. } => false,
     };
     if outcomes.iter().all(|one| well(&one.decided)) { Exit::Done } else { Exit::Attention }

@@ -5,8 +5,10 @@ use super::{Exit, Global, output};
 use crate::flows::RunReport;
 use crate::runtime::agent::{Agent, Parts};
 use crate::runtime::commands::{self, Obeyed, Taken};
+use crate::runtime::host::Host;
+use crate::runtime::link;
 use crate::runtime::scheduler::{Jitter, SchedulerHandle};
-use crate::runtime::status;
+use crate::runtime::status::{self, AgentStatus};
 use crate::runtime::supervisor::Policy;
 use crate::service::memory;
 use crate::service::notify::Notifier;
@@ -55,7 +57,8 @@ const TICK: Duration = Duration::from_millis(200);
 pub fn run(global: &Global, args: &RunArgs) -> Result<Exit> {
     memory::keep_little();
     let context = Context::new(global)?;
-    let config = context.config()?;
+    let effective = context.effective()?;
+    let config = effective.valid;
     for flow in &args.flow {
         context.any_flow(&config, flow)?;
     }
@@ -75,14 +78,15 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<Exit> {
         clock: context.clock.clone(),
         policy: Policy::default(),
         test_hooks: args.test_hooks,
+        machine: effective.machine,
+        fenced: link::fenced(&store)?,
     };
     let done = actix::System::new().block_on(async {
+        if !args.once {
+            return serve(parts, args, &context).await;
+        }
         let agent = Rc::new(Agent::start(parts));
-        let done = if args.once {
-            once(&agent, &config, args, global, context.home()).await
-        } else {
-            serve(&agent, args, context.home()).await
-        };
+        let done = once(&agent, &config, args, global, context.home()).await;
         agent.stop().await;
         done
     });
@@ -121,7 +125,7 @@ async fn once(
         };
         reports.insert(id, ran);
     }
-    write_status(agent, home, &BTreeMap::new());
+    save_status(home, &agent.status(&BTreeMap::new()));
     output::reports(global, &reports)?;
     Ok(verdict(&reports))
 }
@@ -157,46 +161,54 @@ async fn run_until_settled(agent: &Rc<Agent>, id: &FlowId, settle: Option<u64>) 
 }
 
 /// Works until a signal ends it.
-async fn serve(agent: &Rc<Agent>, args: &RunArgs, home: &Path) -> Result<Exit> {
+async fn serve(parts: Parts, args: &RunArgs, context: &Context) -> Result<Exit> {
     let mut stop = StopRequests::listen().context("cannot listen for stop requests")?;
     let jitter = if args.no_jitter { Jitter::Off } else { Jitter::Spread };
-    let scheduler = agent.schedule(jitter);
+    let mut host = Host::start(parts, jitter, context.config_file().to_owned());
     let notifier = Notifier::find(&ProcessSurroundings, std::process::id());
     notifier.ready();
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), home = %home.display(), "agent started");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), home = %context.home().display(), "agent started");
+    let done = work(&mut host, &mut stop, &notifier).await;
+    notifier.stopping();
+    tracing::info!("agent is stopping");
+    host.stop().await;
+    done.map(|()| Exit::Done)
+}
+
+async fn work(host: &mut Host, stop: &mut StopRequests, notifier: &Notifier) -> Result<()> {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = stop.next() => break,
-            () = tokio::time::sleep(TICK) => {}
+            _ = stop.next() => return Ok(()),
+            () = host.step() => continue,
+            _ = ticks.tick() => {}
         }
-        if let Some(why) = agent.store().stats().poisoned {
+        if let Some(why) = host.agent().store().stats().poisoned {
             // The service manager starts a fresh process, which reads the state from disk.
-            notifier.stopping();
             anyhow::bail!(
                 "the disk under the posting log failed ({why}); the agent ends and must be started again"
             );
         }
-        obey_orders(agent, &scheduler, home);
-        write_status(agent, home, &scheduler.next());
+        host.keep_link();
+        obey_orders(host);
+        save_status(host.agent().home(), &host.status());
         notifier.alive();
     }
-    notifier.stopping();
-    tracing::info!("agent is stopping");
-    Ok(Exit::Done)
 }
 
-fn write_status(agent: &Agent, home: &Path, next_run: &BTreeMap<FlowId, Timestamp>) {
-    if let Err(error) = status::write(home, &agent.status(next_run)) {
+fn save_status(home: &Path, status: &AgentStatus) {
+    if let Err(error) = status::write(home, status) {
         tracing::warn!(%error, "status cannot be written");
     }
 }
 
 /// Takes what the command line ordered; each order is obeyed beside the others.
-fn obey_orders(agent: &Rc<Agent>, scheduler: &SchedulerHandle, home: &Path) {
-    match commands::take(home) {
+fn obey_orders(host: &Host) {
+    match commands::take(host.agent().home()) {
         Ok(taken) => {
             for order in taken {
-                actix_rt::spawn(obey(Rc::clone(agent), scheduler.clone(), order));
+                actix_rt::spawn(obey(Rc::clone(host.agent()), host.scheduler().clone(), order));
             }
         }
         Err(error) => tracing::warn!(%error, "orders cannot be read"),

@@ -1,8 +1,8 @@
 //! `purser secrets`: values come from a prompt or from standard input, never from the command line; they are sealed
 //! together with the origins they may be sent to, and are never shown again.
 
-mod origins;
-mod values;
+pub(super) mod origins;
+pub(super) mod values;
 
 use super::context::{Access, Context};
 use super::errand::{by_the_agent, refused};
@@ -132,14 +132,14 @@ fn set(global: &Global, context: &Context, args: &SetArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn well_formed(name: &str) -> Result<()> {
+pub(super) fn well_formed(name: &str) -> Result<()> {
     if is_name(name) {
         return Ok(());
     }
     Err(Usage(format!("`{name}` is not a name for a secret: it has {NAME_RULE}")).into())
 }
 
-fn known_fields(kind: &str) -> Result<&'static [&'static str]> {
+pub(super) fn known_fields(kind: &str) -> Result<&'static [&'static str]> {
     if kind == PROXY {
         return Ok(PROXY_FIELDS);
     }

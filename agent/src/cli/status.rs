@@ -1,5 +1,7 @@
 //! `purser status`: what the agent is doing, and what the posting log holds.
 
+mod link;
+
 use super::context::Context;
 use super::{Exit, Format, Global, output};
 use crate::config::ConfigError;
@@ -11,6 +13,7 @@ use crate::store::{AuditHead, RunRecord, StateTable, Store, StoreError, StoreSta
 use crate::vendors::idle::Idle;
 use crate::vendors::{StoreNotes, Verdict, last_use, registry};
 use anyhow::Result;
+use link::LinkOverview;
 use purser_proto::finding::ConfigFinding;
 use purser_proto::validate::ValidConfig;
 use serde::Serialize;
@@ -25,7 +28,8 @@ Examples:
   purser status --output json | jq .flows
 
 Exit code 4: the configuration cannot be used, a part has failed, the agent is stuck, a credential
-is refused or about to die unused, or postings wait for a person.";
+is refused or about to die unused, the control plane refuses or has fenced this agent, or postings
+wait for a person.";
 
 /// How the process stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -54,6 +58,9 @@ pub(super) struct Overview {
     /// Figures of the store; `None` before the first start.
     store: Option<StoreStats>,
     audit: Option<AuditHead>,
+    /// Its control plane, of an enrolled agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<LinkOverview>,
 }
 
 /// A configuration that cannot be used.
@@ -126,6 +133,7 @@ pub(super) fn overview(context: &Context) -> Result<Overview> {
         credentials: BTreeMap::new(),
         store: None,
         audit: None,
+        link: None,
     };
     if crate::store::dir_of(context.home()).is_dir() {
         let store = context.look()?;
@@ -133,6 +141,8 @@ pub(super) fn overview(context: &Context) -> Result<Overview> {
         whole.credentials = credentials(context, config, &store);
         whole.store = Some(store.stats());
         whole.audit = Some(store.audit().head()?);
+        let said = whole.agent.as_ref().filter(|_| whole.process == Process::Running);
+        whole.link = LinkOverview::read(&store, said)?;
     }
     Ok(whole)
 }
@@ -195,7 +205,8 @@ fn verdict(overview: &Overview) -> Exit {
     let held = overview.flows.values().any(|flow| flow.counts.get("held").is_some_and(|n| *n > 0));
     let idle = overview.credentials.values().any(|idle| idle.verdict == Verdict::Warn);
     let stuck = overview.configuration.is_some() || overview.process == Process::Silent;
-    if failed || alarms || held || idle || stuck { Exit::Attention } else { Exit::Done }
+    let link = overview.link.as_ref().is_some_and(LinkOverview::wants_attention);
+    if failed || alarms || held || idle || stuck || link { Exit::Attention } else { Exit::Done }
 }
 
 fn actors(agent: &AgentStatus) -> Vec<(&'static str, &ActorStatus)> {
@@ -225,6 +236,9 @@ fn print(context: &Context, overview: &Overview) {
         if !idle.fix().is_empty() {
             output::line(format!("  {}", idle.fix()));
         }
+    }
+    if let Some(link) = &overview.link {
+        link.print(context);
     }
     if let Some(store) = &overview.store {
         print_store(store, overview.audit.as_ref());

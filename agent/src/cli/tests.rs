@@ -83,6 +83,9 @@ fn arguments_are_understood_or_refused_with_usage() {
         &["audit", "show", "--kind", "reference"],
         &["audit", "show", "--kind", "webhook"],
         &["secrets", "set", "erp", "--field", "user", "--origin", "https://erp.example.test"],
+        &["enroll", "https://control.example.test", "-", "--allow-origin", "https://erp.example.test"],
+        &["enroll", "https://control.example.test", "ABCD-EFGH", "--again", "--extra-ca", "/x.pem"],
+        &["enroll", "--forget"],
         &["completions", "powershell"],
     ];
     for words in good {
@@ -104,6 +107,10 @@ fn arguments_are_understood_or_refused_with_usage() {
         &["audit", "show", "--since", "yesterday"],
         &["run", "--settle", "5"],
         &["secrets", "set", "erp", "password=x"],
+        &["enroll"],
+        &["enroll", "https://control.example.test"],
+        &["enroll", "--forget", "--again"],
+        &["seal", "--agent", "a1", "--kind", "epicor"],
     ];
     for words in bad {
         let error = Cli::try_parse_from(std::iter::once("purser").chain(words.iter().copied())).unwrap_err();
@@ -376,6 +383,69 @@ fn secrets_are_in_no_file_of_the_home_and_in_no_order() {
 fn terminal_commands_in_a_title_are_shown_and_not_obeyed() {
     assert_eq!(output::clean("a\u{1b}[2Jb\u{7}\u{202e}c"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}c");
     assert_eq!(output::short("abcdef", 4), "abc\u{2026}");
+}
+
+#[test]
+fn what_an_agent_cannot_do_without_a_control_plane_is_told() {
+    let (folder, global) = home();
+    let error = ran(&global, &["enroll", "--forget"]).unwrap_err();
+    assert!(error.is::<Usage>() && error.to_string().contains("not enrolled"), "{error}");
+    let error = ran(&global, &["enroll", "http://control.example.test", "x"]).unwrap_err();
+    assert!(error.to_string().contains("plain http is refused"), "{error}");
+    std::fs::write(folder.path().join("guard-rails.toml"), "version = 1\n").unwrap();
+    let words = ["enroll", "https://control.example.test", "x", "--allow-origin", "https://erp.example.test"];
+    let error = ran(&global, &words).unwrap_err();
+    assert!(error.is::<Usage>() && error.to_string().contains("exists already"), "{error}");
+    std::fs::write(folder.path().join("guard-rails.toml"), "version = 1\norigin = []\n").unwrap();
+    let error = ran(&global, &["enroll", "https://control.example.test", "x"]).unwrap_err();
+    assert_eq!(output::failure(&global, &error), Exit::Configuration);
+    assert!(ran(&global, &["run", "--once"]).is_err(), "limits that cannot be read are not none");
+}
+
+#[test]
+fn a_revision_in_force_is_the_configuration_until_the_agent_leaves() {
+    let (folder, global) = home();
+    let file = folder.path().join("purser.toml");
+    let kept = crate::config::revisions::Kept {
+        number: 7,
+        hash: "00".to_owned(),
+        toml: "version = 1\n".to_owned(),
+        by: "ann".to_owned(),
+        note: String::new(),
+        at: spend::Timestamp::UNIX_EPOCH,
+        since: spend::Timestamp::UNIX_EPOCH,
+    };
+    let enrollment = crate::store::Enrollment {
+        url: "https://control.example.test:443".to_owned(),
+        agent: "a1".to_owned(),
+        name: "plant".to_owned(),
+        tenant: "works".to_owned(),
+        network: purser_proto::config::NetworkSettings::default(),
+        at: spend::Timestamp::UNIX_EPOCH,
+        waited_for_approval: false,
+    };
+    let keys = crate::store::LinkKeyring::first(crate::store::LinkKeys::generate());
+    let store = open(folder.path());
+    let mut batch = Batch::new();
+    batch.enroll(&enrollment, &keys);
+    crate::config::revisions::keep(&mut batch, &kept);
+    store.commit_blocking(batch).unwrap();
+    store.close();
+    let context = context::Context::new(&global).unwrap();
+    assert_eq!(context.revision(), Some(kept));
+    assert!(context.config().unwrap().connections.is_empty());
+    assert_eq!(context.effective().unwrap().machine.len(), 2, "the file's own rails go on counting");
+    assert_eq!(ran(&global, &["config", "validate"]).unwrap(), Exit::Done);
+    assert_eq!(
+        ran(&Global { output: Format::Text, ..global.clone() }, &["status"]).unwrap(),
+        Exit::Attention
+    );
+    let error = ran(&global, &["enroll", "https://control.example.test", "x"]).unwrap_err();
+    assert!(error.is::<Usage>() && error.to_string().contains("--again"), "{error}");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(ran(&global, &["enroll", "--forget"]).unwrap(), Exit::Done);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "version = 1\n", "the agent works on with it");
+    assert_eq!(context::Context::new(&global).unwrap().revision(), None);
 }
 
 #[test]

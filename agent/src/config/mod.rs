@@ -1,5 +1,13 @@
 //! From the file on this machine to settings that cannot be wrong: reading, checking, and what the agent alone knows
-//! (each vendor's own settings).
+//! (each vendor's own settings, and what this machine allows).
+//!
+//! - [`destinations`]: every place that a configuration would have the agent call;
+//! - [`guard_rails`]: the machine's own limits, which nobody remote can lift;
+//! - [`revisions`]: configurations of the control plane, and which one is in force.
+
+pub mod destinations;
+pub mod guard_rails;
+pub mod revisions;
 
 use crate::vendors::registry;
 use purser_proto::config::Config;

@@ -20,6 +20,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the audit trail calls a lost mark that is set again.
 const MARK_AGAIN: &str = "mark-again";
+/// What it calls a record that comes back after a person had reported to the source that it is not exported.
+pub(super) const OFFERED_AGAIN: &str = "offered-again";
 /// What it calls a posting whose place another one took.
 const SUPERSEDED: &str = "superseded";
 
@@ -137,8 +139,8 @@ impl SpendFlow {
     ) -> Result<Vec<(Posting, &'static str)>, RunError> {
         let known = self.store.postings_of(self.settings.flow(), &document.source_id)?;
         let same = known.iter().find(|p| p.revision == document.revision);
-        // Edited and edited back: the superseded revision is the newest again.
-        let revived = same.is_some_and(is_superseded);
+        // Edited and edited back: the superseded revision is the newest again. Or reported as not exported, and sent back.
+        let revived = same.is_some_and(|same| is_superseded(same) || same.is_reported_failed());
         let begun = self.finish_begun(&known, session)?;
         if !begun.is_empty() {
             return Ok(begun);
@@ -155,7 +157,7 @@ impl SpendFlow {
             postings.extend(self.mark_again(same).map(|p| (p, MARK_AGAIN)));
             return Ok(postings);
         }
-        if known.iter().any(may_be_in_erp) {
+        if known.iter().any(Posting::may_be_in_erp) {
             session.report.new += 1;
             return self.changed(document, &known, session);
         }
@@ -177,8 +179,15 @@ impl SpendFlow {
             Ok((plan, notes)) => {
                 session.note(&plan.key, notes);
                 session.report.planned += 1;
-                let event = if revived { "replanned" } else { "planned" };
-                postings.push((Posting::planned(self.settings.flow().clone(), document, plan, now), event));
+                let event = match known.iter().any(Posting::is_reported_failed) {
+                    true => OFFERED_AGAIN,
+                    false if revived => "replanned",
+                    false => "planned",
+                };
+                // What was in a list a moment after it had left it is found out by the reading right before the claim.
+                let read_at = same.filter(|same| same.is_reported_failed()).map(Posting::last_read);
+                let planned = Posting::planned(self.settings.flow().clone(), document, plan, now);
+                postings.push((Posting { read_at, ..planned }, event));
             }
             Err(findings) => {
                 session.report.held += 1;
@@ -252,7 +261,8 @@ impl SpendFlow {
 
     /// A record that the source lists as unmarked although we marked it: its mark was lost, so it is due again.
     fn mark_again(&self, posting: &Posting) -> Option<Posting> {
-        let PostingState::Acknowledged { receipt, posted_at, .. } = &posting.state else {
+        // What a person closed without a mark stays unmarked.
+        let PostingState::Acknowledged { receipt, posted_at, unmarked: None, .. } = &posting.state else {
             return None;
         };
         let now = self.clock.now();
@@ -315,7 +325,7 @@ impl SpendFlow {
             match same {
                 _ if !first => {}
                 Some(same) => changed.extend(self.withdraw_notices(&known, same, session)?),
-                None if known.iter().any(may_be_in_erp) => {
+                None if known.iter().any(Posting::may_be_in_erp) => {
                     changed.extend(self.changed(document, &known, session)?);
                 }
                 None => {}
@@ -423,34 +433,17 @@ pub(super) fn waits_only_for(posting: &Posting, code: FindingCode) -> bool {
 pub(super) fn is_released(posting: &Posting, known: &[Posting]) -> bool {
     // The second was told as a change after a posting that has not come about since.
     let waits = waits_only_for(posting, FindingCode::NoLongerReady) || is_change_notice(posting);
-    waits && !known.iter().any(|other| other.key != posting.key && may_be_in_erp(other))
+    waits && !known.iter().any(|other| other.key != posting.key && other.may_be_in_erp())
 }
 
 fn is_superseded(posting: &Posting) -> bool {
     matches!(posting.state, PostingState::Superseded { .. })
 }
 
-/// Whether a write of this posting may have reached the ERP.
-pub(super) fn may_be_in_erp(posting: &Posting) -> bool {
-    match &posting.state {
-        PostingState::Claimed { .. }
-        | PostingState::InDoubt { .. }
-        | PostingState::Posted { .. }
-        | PostingState::Acknowledged { .. } => true,
-        // A person closed it, perhaps because it was booked by hand.
-        PostingState::Handled { .. } => true,
-        PostingState::Held(hold) => {
-            hold.in_doubt || hold.findings.iter().any(|finding| finding.code == FindingCode::ErpConflict)
-        }
-        PostingState::Planned | PostingState::Waiting { .. } => posting.attempts > 0,
-        PostingState::Superseded { .. } => false,
-    }
-}
-
 pub(super) fn can_be_superseded(posting: &Posting) -> bool {
     match &posting.state {
         PostingState::Planned | PostingState::Waiting { .. } | PostingState::Held(_) => {
-            !may_be_in_erp(posting)
+            !posting.may_be_in_erp()
         }
         PostingState::Claimed { .. }
         | PostingState::InDoubt { .. }

@@ -2,7 +2,7 @@
 //! parts, and another list of the same source shows a purchase under an id of its own. The posting key does not see
 //! that, so what the source says of it is looked at before anything is planned.
 
-use super::intake::{can_be_superseded, may_be_in_erp};
+use super::intake::can_be_superseded;
 use spend::document::SpendDocument;
 use spend::finding::{Finding, FindingCode};
 use spend::ids::SourceId;
@@ -56,7 +56,7 @@ impl FreshRecord {
 pub(super) fn booked_otherwise(document: &SpendDocument, kin: &[Posting]) -> Option<Finding> {
     let other = kin
         .iter()
-        .find(|other| may_be_in_erp(other) || (is_on_its_way(other) && !is_replaced_by(document, other)))?;
+        .find(|other| other.may_be_in_erp() || (is_on_its_way(other) && !is_replaced_by(document, other)))?;
     let document_of = match other.state.receipt() {
         Some(receipt) => format!("it is {} in the ERP", receipt.document),
         None => format!("it is {}", other.state.name()),

@@ -26,6 +26,7 @@ impl SpendFlow {
         let name = format!("{}/spent", self.settings.flow());
         let mut day = Day::at(self.store.get(StateTable::Flow, &name)?, &now);
         session.spent.day = std::mem::take(&mut day.sums);
+        session.spent.day_documents = day.documents;
         let mut allowed = Vec::with_capacity(writable.len());
         for mut one in writable {
             if let Some(earlier) = one.posting.counted.take() {
@@ -45,7 +46,11 @@ impl SpendFlow {
             commit.audit(entry);
             commit.put_posting(held);
         }
-        commit.put(StateTable::Flow, &name, &Day { sums: session.spent.day.clone(), ..day });
+        commit.put(
+            StateTable::Flow,
+            &name,
+            &Day { sums: session.spent.day.clone(), documents: session.spent.day_documents, ..day },
+        );
         Ok(allowed)
     }
 
@@ -58,7 +63,9 @@ impl SpendFlow {
         day: Date,
     ) -> Result<Option<Counted>, Vec<Finding>> {
         let Some(plan) = plan else { return Ok(None) };
-        let findings = guard::check(&self.settings.guard, plan, &session.spent, today);
+        let limits = std::iter::once(&self.settings.guard).chain(&self.settings.machine);
+        let findings: Vec<Finding> =
+            limits.flat_map(|limits| guard::check(limits, plan, &session.spent, today)).collect();
         if !findings.is_empty() {
             return Err(findings);
         }

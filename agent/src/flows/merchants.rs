@@ -64,7 +64,7 @@ pub fn forgetting(at: Timestamp, flow: &FlowId, choice: &Choice, decision: &Deci
     let mut batch = Batch::new();
     batch.audit(AuditDraft {
         flow: Some(flow.clone()),
-        actor: format!("person:{}", decision.by),
+        actor: decision.actor(),
         ..AuditDraft::new(
             at,
             AuditKind::Decision,
@@ -185,7 +185,7 @@ impl SpendFlow {
         let mut batch = Batch::new();
         batch.audit(AuditDraft {
             kind: AuditKind::Decision,
-            actor: format!("person:{}", decision.by),
+            actor: decision.actor(),
             detail: serde_json::json!({
                 "verb": "choose", "merchant": choice.merchant, "name": choice.name, "vendor": choice.vendor,
                 "before": before.map(|choice| choice.vendor), "note": decision.note, "from": posting.state,

@@ -6,13 +6,14 @@
 //! the acknowledgement at the source. What the source answered to that announces nothing, so it becomes durable with the
 //! next commit, whichever that is.
 
+use super::intake::OFFERED_AGAIN;
 use super::reread::Withheld;
 use super::spend_flow::{RunError, Session, SpendFlow, is_connection_wide};
 use crate::store::{AuditDraft, Batch};
 use crate::vendors::http::CallContext;
 use crate::vendors::{Claimed, Exported};
 use futures_util::{StreamExt, stream};
-use spend::ids::{PostingKey, RunId};
+use spend::ids::{PostingKey, RunId, SourceId};
 use spend::posting::{Event, Failure, FailureClass, LookUp, NextAction, Posting, PostingState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -24,6 +25,9 @@ use tokio::time::Instant;
 const ACKNOWLEDGE_AT_ONCE: usize = 100;
 /// Most rounds over what is due in one run: a posting that comes back due at once for ever is a bug, not a loop.
 const MOST_ROUNDS: usize = 10_000;
+
+/// Records without a confirmed mark that a report names.
+const UNCONFIRMED_NAMED: usize = 5;
 
 /// Answers are made durable together, but none waits longer than this.
 const FLUSH_AFTER: Duration = Duration::from_secs(2);
@@ -139,14 +143,14 @@ impl SpendFlow {
         Ok(())
     }
 
-    /// A revision that was superseded and is the newest again must be so in the store before it can be claimed; what it
+    /// A revision that was superseded or reported as not exported, and is the newest again, must be so in the store before it can be claimed; what it
     /// takes the place of must be superseded by then, or a death in between leaves two that want to be written.
     async fn store_revived(
         &self,
         chunk: &[(Posting, &'static str)],
         entries: &mut Batch,
     ) -> Result<(), RunError> {
-        if chunk.iter().all(|(_, event)| *event != "replanned") {
+        if chunk.iter().all(|(_, event)| !["replanned", OFFERED_AGAIN].contains(event)) {
             return Ok(());
         }
         let mut batch = std::mem::take(entries);
@@ -360,10 +364,13 @@ impl SpendFlow {
             let marked: BTreeSet<_> =
                 answer.as_ref().map(|ids| ids.iter().cloned().collect()).unwrap_or_default();
             let failure = match answer {
-                Ok(_) => Failure::new(
-                    spend::posting::FailureClass::Unavailable,
-                    "the source did not confirm the mark of this record",
-                ),
+                Ok(_) => {
+                    session.report.errors.extend(unconfirmed(chunk, &marked));
+                    Failure::new(
+                        FailureClass::Unavailable,
+                        "the source did not confirm the mark of this record",
+                    )
+                }
                 Err(failure) => {
                     session.source_failed("marking records as exported", &failure);
                     failure
@@ -391,6 +398,24 @@ impl SpendFlow {
             posting: Some(key.clone()),
         }
     }
+}
+
+/// Words for the records that are in the ERP and that the source has not confirmed as marked, if any.
+fn unconfirmed(asked: &[Posting], marked: &BTreeSet<SourceId>) -> Option<String> {
+    let mut open = asked.iter().map(|posting| &posting.source_id).filter(|id| !marked.contains(*id));
+    let named: Vec<&str> = open.by_ref().take(UNCONFIRMED_NAMED).map(SourceId::as_str).collect();
+    if named.is_empty() {
+        return None;
+    }
+    let more = match open.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!(
+        "marking records as exported: the spend system did not confirm {}{more}; it is tried again, and one that can \
+         never be marked is closed with `purser records handle`",
+        named.join(", ")
+    ))
 }
 
 /// What the source is told of a posting that is in the ERP.

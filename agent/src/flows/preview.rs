@@ -1,7 +1,7 @@
 //! The preview: the same reading, planning and looking up as a run, shown as a difference against the ERP. It writes
 //! nothing, neither to a vendor nor to the posting log.
 
-use super::intake::{changed_after_posting, is_released, may_be_in_erp, plan_document, ready_window};
+use super::intake::{changed_after_posting, is_released, plan_document, ready_window};
 use super::kin::booked_otherwise;
 use super::merchants::Known;
 use super::settings::FlowSettings;
@@ -221,7 +221,7 @@ fn expect(
         return (Would::Post { plan: Box::new(plan.clone()) }, Vec::new());
     }
     // What only a reading had held is planned anew as soon as it is offered again.
-    let same = same.filter(|posting| !is_released(posting, known));
+    let same = same.filter(|posting| !is_released(posting, known) && !posting.is_reported_failed());
     let would = match same.map(|p| &p.state) {
         Some(PostingState::Posted { receipt, .. } | PostingState::Acknowledged { receipt, .. }) => {
             Would::AlreadyThere { receipt: receipt.clone() }
@@ -233,7 +233,7 @@ fn expect(
             | PostingState::InDoubt { .. }
             | PostingState::Handled { .. }),
         ) => Would::InProgress { state: state.name().to_owned() },
-        Some(PostingState::Superseded { .. }) | None if known.iter().any(may_be_in_erp) => {
+        Some(PostingState::Superseded { .. }) | None if known.iter().any(Posting::may_be_in_erp) => {
             Would::Hold { findings: vec![changed_after_posting(document)] }
         }
         Some(PostingState::Planned | PostingState::Waiting { .. } | PostingState::Superseded { .. })

@@ -348,10 +348,8 @@ impl ReferenceFlow {
         let detail = serde_json::json!({
             "verb": "consent", "note": consent.note, "to": why, "plan_hash": preview.plan_hash,
         });
-        batch.audit(AuditDraft {
-            actor: format!("person:{}", consent.by),
-            ..self.entry(session, AuditKind::Decision, detail)
-        });
+        batch
+            .audit(AuditDraft { actor: consent.actor(), ..self.entry(session, AuditKind::Decision, detail) });
         self.commit(batch).await
     }
 

@@ -1,7 +1,7 @@
 //! What a person may do to a posting: replay it (same posting key, after mending the cause) or close it with a note.
 //! A replay never books twice: what is in the ERP already is said so, and every write is preceded by a look-up.
 
-use super::intake::{may_be_in_erp, plan_document, waits_only_for};
+use super::intake::{plan_document, waits_only_for};
 use super::kin::booked_otherwise;
 use super::merchants::Known;
 use super::reread::exported_elsewhere;
@@ -17,10 +17,25 @@ use spend::posting::{ErpReceipt, Event, Failure, FailureClass, Posting, PostingS
 /// Who asks for a decision, and why; both end in the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// Account name of the person on this machine.
+    /// Account name of the person on this machine, or who asked at the control plane ([`Decision::from_afar`]).
     pub by: String,
     /// What they wrote.
     pub note: String,
+}
+
+/// Before the name of somebody who asked at the control plane. No account on a machine has a colon in its name.
+const AFAR: &str = "control-plane:";
+
+impl Decision {
+    /// A decision that was made at the control plane.
+    pub fn from_afar(by: &str, note: &str) -> Self {
+        Self { by: format!("{AFAR}{by}"), note: note.to_owned() }
+    }
+
+    /// Who decided, as the audit trail names them.
+    pub fn actor(&self) -> String {
+        if self.by.starts_with(AFAR) { self.by.clone() } else { format!("person:{}", self.by) }
+    }
 }
 
 /// What came of a decision on one posting.
@@ -48,6 +63,13 @@ pub enum Decided {
     },
     /// Closed.
     Handled,
+    /// Closed after the source was told that it is not exported: it is booked when the source offers it again.
+    Reported,
+    /// Closed: it is in the ERP, and will not be marked at the source any more.
+    LeftUnmarked {
+        /// Where it is.
+        receipt: ErpReceipt,
+    },
     /// The decision does not fit the state of the posting.
     Refused {
         /// Why, and what to do instead.
@@ -87,13 +109,19 @@ impl SpendFlow {
             PostingState::Superseded { .. } => {
                 Ok(Decided::Refused { why: "a newer revision of the record has taken its place".to_owned() })
             }
+            PostingState::Handled { reported: true, .. } => Ok(Decided::Refused {
+                why: "the spend system was told that it is not exported; have it offered again there, then it is \
+                      booked by itself"
+                    .to_owned(),
+            }),
             PostingState::Handled { .. } => {
                 Ok(Decided::Refused { why: "it was closed by a person".to_owned() })
             }
         }
     }
 
-    /// Closes one posting with a note: it was dealt with by hand.
+    /// Closes one posting with a note: it was dealt with by hand. One that is in the ERP, and whose mark at the source has
+    /// failed, is given up to be marked: neither side is called.
     ///
     /// # Errors
     /// [`RunError`] when the posting log is unusable.
@@ -102,19 +130,11 @@ impl SpendFlow {
             return Ok(Decided::Refused { why: format!("there is no posting {key}") });
         };
         let session = self.session("handle", self.clock.now());
-        let event = Event::Handled { note: decision.note.clone(), by: decision.by.clone() };
-        match self.decide(&session, &posting, event, decision, "handle").await {
-            Ok(()) => Ok(Decided::Handled),
-            Err(RunError::Transition { source: TransitionError::AlreadyPosted { receipt }, .. }) => {
-                Ok(Decided::AlreadyPosted { receipt })
-            }
-            Err(RunError::Transition { source, .. }) => Ok(Decided::Refused { why: source.to_string() }),
-            Err(error) => Err(error),
-        }
+        self.close(&session, &posting, decision, false).await
     }
 
     /// As [`SpendFlow::handle`], after the source was told, with the note as the reason, that the record is not exported.
-    /// Where it cannot be told the posting stays as it is.
+    /// Where it cannot be told, or where any state of the record may be in the ERP, the posting stays as it is.
     ///
     /// # Errors
     /// [`RunError`] when the posting log is unusable.
@@ -128,15 +148,43 @@ impl SpendFlow {
         };
         let session = self.session("handle", self.clock.now());
         // What cannot be closed must not be reported either.
-        let event = Event::Handled { note: decision.note.clone(), by: decision.by.clone() };
-        if self.step(&session, &posting, event).is_ok() {
+        if self.step(&session, &posting, handled(decision, true)).is_ok() {
+            let known = self.store.postings_of(self.settings.flow(), &posting.source_id)?;
+            let booked = known.iter().find(|other| other.key != posting.key && other.may_be_in_erp());
+            if let Some(other) = booked {
+                return Ok(Decided::Refused { why: booked_so(other) });
+            }
             self.note_decision(&session, &posting, decision, "report-failure").await?;
             let telling = self.source.report_failure(&posting.source_id, &decision.note);
             if let Err(failure) = self.context(&session.run, key).scope(telling).await {
                 return Ok(Decided::Refused { why: untold(&failure) });
             }
         }
-        self.handle(key, decision).await
+        self.close(&session, &posting, decision, true).await
+    }
+
+    async fn close(
+        &self,
+        session: &Session,
+        posting: &Posting,
+        decision: &Decision,
+        reported: bool,
+    ) -> Result<Decided, RunError> {
+        match self.decide(session, posting, handled(decision, reported), decision, "handle").await {
+            Ok(()) => Ok(match posting.state.receipt() {
+                Some(receipt) => Decided::LeftUnmarked { receipt: receipt.clone() },
+                None if reported => Decided::Reported,
+                None => Decided::Handled,
+            }),
+            Err(RunError::Transition { source: TransitionError::AlreadyPosted { receipt }, .. }) => {
+                Ok(Decided::AlreadyPosted { receipt })
+            }
+            Err(RunError::Transition { source: TransitionError::MayBeBooked, .. }) => {
+                Ok(Decided::Refused { why: booked_so(posting) })
+            }
+            Err(RunError::Transition { source, .. }) => Ok(Decided::Refused { why: source.to_string() }),
+            Err(error) => Err(error),
+        }
     }
 
     async fn replan(
@@ -163,7 +211,7 @@ impl SpendFlow {
             ..posting.clone()
         };
         let known = self.store.postings_of(self.settings.flow(), &posting.source_id)?;
-        let booked = known.iter().any(|other| other.key != posting.key && may_be_in_erp(other));
+        let booked = known.iter().any(|other| other.key != posting.key && other.may_be_in_erp());
         // Where another revision is booked the mark is ours.
         if exported && !booked && !posting.despite_mark {
             return self.hold_again(session, posting, vec![exported_elsewhere(posting)], decision).await;
@@ -284,11 +332,27 @@ impl SpendFlow {
     ) -> AuditDraft {
         AuditDraft {
             kind: AuditKind::Decision,
-            actor: format!("person:{}", decision.by),
+            actor: decision.actor(),
             detail: serde_json::json!({ "verb": verb, "note": decision.note, "from": posting.state }),
             ..self.audit(session, posting, verb)
         }
     }
+}
+
+fn handled(decision: &Decision, reported: bool) -> Event {
+    Event::Handled { note: decision.note.clone(), by: decision.by.clone(), reported }
+}
+
+/// Why the source is not told that a record is not exported.
+fn booked_so(posting: &Posting) -> String {
+    let where_it_is = match posting.state.receipt() {
+        Some(receipt) => format!("revision {} is {} in the ERP", posting.revision, receipt.document),
+        None => format!("revision {} is {} and may be in the ERP", posting.revision, posting.state.name()),
+    };
+    format!(
+        "{where_it_is}, so the spend system is not told that the record is not exported; close it without \
+         --report-failure once the ERP holds what it should"
+    )
 }
 
 fn untold(failure: &Failure) -> String {

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use purser_proto::config::FlowPolicy;
 use purser_proto::validate::{ValidFlow, ValidGuardRails};
 use spend::Date;
-use spend::guard::GuardLimits;
+use spend::guard::{GuardLimits, LimitPlace};
 use spend::ids::FlowId;
 use spend::mapping::MappingRules;
 use spend::plan::PlanContext;
@@ -42,13 +42,15 @@ pub struct FlowSettings {
     pub wait_max_age: TimeDelta,
     /// Mapping rules.
     pub rules: MappingRules,
-    /// Local limits.
+    /// Limits of the configuration.
     pub guard: GuardLimits,
+    /// Limits of this machine, each of which counts as well: the strictest decides.
+    pub machine: Vec<GuardLimits>,
 }
 
 impl FlowSettings {
     /// The settings of a configured flow.
-    pub fn new(flow: &ValidFlow, rails: &ValidGuardRails) -> Self {
+    pub fn new(flow: &ValidFlow, rails: &ValidGuardRails, machine: &[GuardLimits]) -> Self {
         Self {
             context: PlanContext {
                 flow: flow.id.clone(),
@@ -69,6 +71,7 @@ impl FlowSettings {
             wait_max_age: TimeDelta::seconds(flow.policy.wait_max_age.into()),
             rules: flow.mapping.clone(),
             guard: guard_limits(rails),
+            machine: machine.to_vec(),
         }
     }
 
@@ -90,7 +93,8 @@ fn posting_policy(policy: &FlowPolicy) -> PostingPolicy {
     }
 }
 
-fn guard_limits(rails: &ValidGuardRails) -> GuardLimits {
+/// The limits that guard rails of the configuration's form say.
+pub fn guard_limits(rails: &ValidGuardRails) -> GuardLimits {
     GuardLimits {
         companies: rails.companies.clone(),
         kinds: rails.document_kinds.clone(),
@@ -98,6 +102,8 @@ fn guard_limits(rails: &ValidGuardRails) -> GuardLimits {
         max_per_run: rails.max_per_run.clone(),
         max_per_day: rails.max_per_day.clone(),
         max_documents_per_run: rails.max_documents_per_run,
+        max_documents_per_day: None,
         blackout_dates: rails.blackout_dates.clone(),
+        place: LimitPlace::Configuration,
     }
 }

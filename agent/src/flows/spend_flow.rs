@@ -1,7 +1,7 @@
 //! One run of a spend flow, from start to end. A run takes no hints: timer, command and start-up all say only "look
 //! again", and the store and the source say what there is to do.
 
-use super::intake::{Intake, change_window, ready_window};
+use super::intake::{Intake, OFFERED_AGAIN, change_window, ready_window};
 use super::preview::Agreed;
 use super::reference_flow;
 use super::settings::FlowSettings;
@@ -464,7 +464,7 @@ impl SpendFlow {
         if let Some(read_at) = posting.read_at {
             detail["read_again"] = serde_json::json!(read_at);
         }
-        if let (Some(plan), "planned" | "replanned") = (&posting.plan, event) {
+        if let (Some(plan), "planned" | "replanned" | OFFERED_AGAIN) = (&posting.plan, event) {
             detail["plan"] = serde_json::to_value(plan).unwrap_or_default();
             if let Some(notes) = session.notes.get(&posting.key) {
                 detail["notes"] = serde_json::to_value(notes).unwrap_or_default();

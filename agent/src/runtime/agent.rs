@@ -20,6 +20,7 @@ use crate::vendors::sites::Sites;
 use purser_proto::validate::ValidConfig;
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
+use spend::guard::GuardLimits;
 use spend::ids::{ConnectionId, FlowId};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -47,6 +48,10 @@ pub struct Parts {
     pub policy: Policy,
     /// Accept orders that only tests give.
     pub test_hooks: bool,
+    /// Limits of this machine that count beside those of the configuration.
+    pub machine: Vec<GuardLimits>,
+    /// Why flows must not run: another machine with the same identity is older.
+    pub fenced: Option<String>,
 }
 
 /// A running agent.
@@ -155,6 +160,16 @@ impl Agent {
         &self.parts.config
     }
 
+    /// What it was made from.
+    pub(super) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> &Clock {
+        &self.parts.clock
+    }
+
     /// Its home folder.
     pub fn home(&self) -> &Path {
         &self.parts.home
@@ -205,6 +220,8 @@ impl Agent {
                 Some(handle) => handle.handle(key, decision, report_failure).await,
                 None => no_flow(&flow),
             },
+            Order::Join { sealed, decision } => self.join(&sealed, &decision).await,
+            Order::Leave { decision } => self.leave(&decision).await,
             Order::Revive { name } => self.revive(&name),
             Order::Panic { connection } => self.panic(&connection),
         }
@@ -223,7 +240,7 @@ impl Agent {
             flow: Some(flow.clone()),
             run: None,
             posting: None,
-            actor: format!("person:{}", decision.by),
+            actor: decision.actor(),
             detail: serde_json::json!({ "verb": if paused { "pause" } else { "resume" }, "note": decision.note }),
         });
         batch.put(StateTable::Flow, &format!("{flow}/pause"), &Pause { paused, decision, at });
@@ -276,7 +293,14 @@ impl Agent {
             control.wake_at(flow, self.next_due(flow));
         }
         let _ = handle.set(control.clone());
-        actix_rt::spawn(scheduler.run());
+        // It ends with its agent, so that an agent that has taken its place is not woken twice.
+        let mut stopping = self.stop.subscribe();
+        actix_rt::spawn(async move {
+            tokio::select! {
+                () = scheduler.run() => {}
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+            }
+        });
         keep_alive::begin(self);
         control
     }
@@ -303,6 +327,7 @@ impl Agent {
                     (id.clone(), self.flow_status(id, actor, running, last, next_run))
                 })
                 .collect(),
+            link: None,
         }
     }
 

@@ -129,6 +129,18 @@ pub enum Order {
         #[serde(default)]
         report_failure: bool,
     },
+    /// Take an identity at a control plane up.
+    Join {
+        /// [`super::link::enroll::Enrolled::seal`]: only the agent can open it.
+        sealed: String,
+        /// Who enrolled it.
+        decision: Decision,
+    },
+    /// Leave the control plane.
+    Leave {
+        /// Who, and why.
+        decision: Decision,
+    },
     /// Start a connection's or flow's actor again after it has failed for good.
     Revive {
         /// Id of the connection or flow.

@@ -90,6 +90,8 @@ mod tests {
             clock: clock.clone(),
             policy: Policy::default(),
             test_hooks: false,
+            machine: Vec::new(),
+            fenced: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::agent::{Agent, no_flow};
 use super::commands::Obeyed;
+use super::link::enroll::Enrolled;
 use super::supervisor::RunState;
 use super::words;
 use crate::flows::merchants;
@@ -122,9 +123,29 @@ impl Agent {
         }
     }
 
+    /// Takes an identity up; the link begins by itself.
+    pub(super) async fn join(&self, sealed: &str, decision: &Decision) -> Obeyed {
+        match Enrolled::open(self.home(), sealed) {
+            Ok(enrolled) => self.write(enrolled.batch(decision.actor())).await,
+            Err(why) => Obeyed::Refused { why },
+        }
+    }
+
+    /// Leaves the control plane; the link ends by itself.
+    pub(super) async fn leave(&self, decision: &Decision) -> Obeyed {
+        self.write(leaving(self.now(), decision)).await
+    }
+
+    async fn write(&self, batch: Batch) -> Obeyed {
+        match self.store().commit(batch).await {
+            Ok(()) => Obeyed::Done,
+            Err(error) => Obeyed::Refused { why: format!("the posting log refused: {error}") },
+        }
+    }
+
     /// Connections read their secret when they start, so those that use it are started again. The answer comes when
     /// they are back, so that what is asked next finds them at work.
-    async fn change_secret(&self, name: &str, batch: Batch) -> Obeyed {
+    pub(super) async fn change_secret(&self, name: &str, batch: Batch) -> Obeyed {
         if let Err(error) = self.store().commit(batch).await {
             return Obeyed::Refused { why: format!("the posting log refused: {error}") };
         }
@@ -165,6 +186,15 @@ pub fn putting(at: Timestamp, name: &str, secret: StoredSecret, decision: &Decis
     batch
 }
 
+/// Leaving the control plane, with its audit entry.
+pub fn leaving(at: Timestamp, decision: &Decision) -> Batch {
+    let mut batch = Batch::new();
+    batch.leave();
+    let detail = serde_json::json!({ "what": "left the control plane", "note": decision.note });
+    batch.audit(AuditDraft { actor: decision.actor(), ..AuditDraft::new(at, AuditKind::Agent, detail) });
+    batch
+}
+
 /// Forgetting a secret, with its audit entry.
 pub fn removing(at: Timestamp, name: &str, decision: &Decision) -> Batch {
     let mut batch = Batch::new();
@@ -178,5 +208,5 @@ pub fn removing(at: Timestamp, name: &str, decision: &Decision) -> Batch {
 }
 
 fn entry(at: Timestamp, decision: &Decision, detail: serde_json::Value) -> AuditDraft {
-    AuditDraft { actor: format!("person:{}", decision.by), ..AuditDraft::new(at, AuditKind::Secret, detail) }
+    AuditDraft { actor: decision.actor(), ..AuditDraft::new(at, AuditKind::Secret, detail) }
 }

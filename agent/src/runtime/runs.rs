@@ -106,6 +106,11 @@ impl Agent {
 
     /// A paused flow does not run.
     fn may_run(&self, id: &FlowId) -> Result<(), String> {
+        if let Some(why) = &self.parts().fenced {
+            return Err(format!(
+                "flow `{id}` does not run, because this agent is fenced ({why}); `purser status` says what to do"
+            ));
+        }
         match self.is_paused(id) {
             Ok(false) => Ok(()),
             Ok(true) => Err(format!("flow `{id}` is paused; continue it with `purser flows resume {id}`")),
@@ -143,6 +148,7 @@ pub(super) async fn run_when_due(agent: Rc<Agent>, scheduler: SchedulerHandle, d
     let trigger = match &due.trigger {
         Trigger::Schedule(key) => format!("schedule {key}"),
         Trigger::Retry => "retry".to_owned(),
+        Trigger::Webhook => "webhook".to_owned(),
     };
     // Behind a run that takes long others would queue up, each of them with nothing left to do.
     if agent.run_waits(&due.flow) {
@@ -150,6 +156,10 @@ pub(super) async fn run_when_due(agent: Rc<Agent>, scheduler: SchedulerHandle, d
         return;
     }
     scheduler.wake_at(&due.flow, None);
+    if agent.parts().fenced.is_some() {
+        tracing::warn!(flow = %due.flow, "the agent is fenced, the run is left out");
+        return;
+    }
     if agent.is_paused(&due.flow).unwrap_or(true) {
         tracing::info!(flow = %due.flow, "flow is paused, the run is left out");
         return;

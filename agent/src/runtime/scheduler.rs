@@ -31,6 +31,8 @@ pub enum Trigger {
     Schedule(String),
     /// A posting is due for its next attempt.
     Retry,
+    /// A vendor says that there is something to fetch.
+    Webhook,
 }
 
 /// The order to look again.

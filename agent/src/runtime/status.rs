@@ -3,6 +3,7 @@
 //! holds counters and words, never amounts, names or secrets.
 
 use super::alarm::Alarm;
+use super::link::status::LinkStatus;
 use super::supervisor::ActorStatus;
 use crate::flows::RunReport;
 use crate::service::{private_files, process};
@@ -33,6 +34,9 @@ pub struct AgentStatus {
     pub alarms: BTreeMap<ConnectionId, Alarm>,
     /// Flows by id.
     pub flows: BTreeMap<FlowId, FlowStatus>,
+    /// The link to its control plane, of an enrolled agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkStatus>,
 }
 
 /// One flow.
@@ -98,6 +102,7 @@ mod tests {
             connections: BTreeMap::new(),
             alarms: BTreeMap::new(),
             flows: BTreeMap::new(),
+            link: None,
         };
         std::fs::write(home.path().join("status.json.new"), "{\"at\": half").unwrap();
         for _ in 0..2 {

@@ -9,6 +9,7 @@ mod tests;
 
 use super::agent::Agent;
 use super::commands::Obeyed;
+use super::link::desk::{WebhooksRefused, WithReceipts};
 use super::words;
 use crate::flows::RunReport;
 use crate::flows::replay::Decision;
@@ -219,13 +220,13 @@ impl Agent {
         };
         // Two batches at once would both take a repetition for new.
         let turn = self.receiving().lock().await;
-        let booking = self.config().flows.iter().map(|flow| (&flow.source, &flow.id));
-        let mirroring = self.config().references.iter().map(|flow| (&flow.from, &flow.id));
-        let flows = booking.chain(mirroring).filter(|(source, _)| *source == connection);
-        let flows: Vec<FlowId> = flows.map(|(_, id)| id.clone()).collect();
-        let receipts = match self.judged(connection, &flows, &lines, decision).await {
+        let flows = self.readers_of(connection);
+        let nothing: WithReceipts = Box::new(|_| Batch::new());
+        let receipts = match self.judged(connection, &flows, &lines, decision.actor(), nothing).await {
             Ok(receipts) => receipts,
-            Err(why) => return Obeyed::Refused { why },
+            Err(WebhooksRefused::Connection(_, why) | WebhooksRefused::Later(why)) => {
+                return Obeyed::Refused { why };
+            }
         };
         drop(turn);
         let mut runs: BTreeMap<FlowId, Result<RunReport, String>> = BTreeMap::new();
@@ -238,18 +239,48 @@ impl Agent {
         Obeyed::Received { receipts, runs }
     }
 
+    /// Judges what a control plane has forwarded, and writes it together with what `with` makes of the receipts. The
+    /// answer is the flows that are to run.
+    pub(super) async fn judge_from_afar(
+        &self,
+        connection: &ConnectionId,
+        lines: &[String],
+        with: WithReceipts,
+    ) -> Result<Vec<FlowId>, WebhooksRefused> {
+        let _turn = self.receiving().lock().await;
+        let flows = self.readers_of(connection);
+        let actor = "control-plane:webhook".to_owned();
+        let receipts = self.judged(connection, &flows, lines, actor, with).await?;
+        let wanted = receipts.iter().any(|receipt| receipt.outcome == Outcome::Accepted);
+        Ok(if wanted { flows } else { Vec::new() })
+    }
+
+    /// The flows that read from a connection.
+    fn readers_of(&self, connection: &ConnectionId) -> Vec<FlowId> {
+        let booking = self.config().flows.iter().map(|flow| (&flow.source, &flow.id));
+        let mirroring = self.config().references.iter().map(|flow| (&flow.from, &flow.id));
+        let readers = booking.chain(mirroring).filter(|(source, _)| *source == connection);
+        readers.map(|(_, id)| id.clone()).collect()
+    }
+
     async fn judged(
         &self,
         connection: &ConnectionId,
         flows: &[FlowId],
         lines: &[String],
-        decision: &Decision,
-    ) -> Result<Vec<Receipt>, String> {
+        actor: String,
+        with: WithReceipts,
+    ) -> Result<Vec<Receipt>, WebhooksRefused> {
+        let none = |code, why: String| WebhooksRefused::Connection(code, why);
         let config = self.config().connection(connection);
-        let config = config.ok_or_else(|| format!("there is no connection `{connection}`"))?;
+        let config = config
+            .ok_or_else(|| none("no-such-connection", format!("there is no connection `{connection}`")))?;
         let kind = registry::vendor(&config.kind).and_then(|vendor| vendor.webhook.as_ref());
-        let kind = kind.ok_or_else(|| format!("connection `{connection}` receives no webhooks"))?;
-        let unreadable = |error: StoreError| format!("the posting log refused: {}", words(&error));
+        let kind = kind.ok_or_else(|| {
+            none("receives-no-webhooks", format!("connection `{connection}` receives no webhooks"))
+        })?;
+        let unreadable =
+            |error: StoreError| WebhooksRefused::Later(format!("the posting log refused: {}", words(&error)));
         let credential = self.store().secret(&config.secret).map_err(unreadable)?;
         let reception = Reception {
             store: self.store(),
@@ -259,9 +290,10 @@ impl Agent {
             settings: &config.settings,
             secrets: credential.as_ref().map(Secrets::of).unwrap_or_default(),
             flows,
-            actor: format!("person:{}", decision.by),
+            actor,
         };
-        let (receipts, batch) = reception.receive(lines).map_err(unreadable)?;
+        let (receipts, mut batch) = reception.receive(lines).map_err(unreadable)?;
+        batch.append(with(&receipts));
         self.store().commit(batch).await.map_err(unreadable)?;
         Ok(receipts)
     }

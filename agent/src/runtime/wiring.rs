@@ -83,7 +83,7 @@ pub(super) fn start_flow(
     parts: &Parts,
     stopping: watch::Receiver<bool>,
 ) -> FlowHandle {
-    let settings = FlowSettings::new(config, &parts.config.guard_rails);
+    let settings = FlowSettings::new(config, &parts.config.guard_rails, &parts.machine);
     let source = connections.get(&config.source).cloned();
     let target = connections.get(&config.target).cloned();
     let unique = unique_rule(config, parts);

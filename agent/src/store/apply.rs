@@ -68,6 +68,7 @@ pub(crate) fn group<'a>(w: &mut Writer<'_>, ops: impl Iterator<Item = &'a Op>) -
             Op::Secret { name, bytes } => secrets::put(w, name, bytes)?,
             Op::RemoveSecret { name } => secrets::remove(w, name)?,
             Op::RenewSecret(renewal) => secrets::renew(w, renewal)?,
+            Op::Link(op) => op.apply(w)?,
         }
     }
     by_posting.write(w)?;

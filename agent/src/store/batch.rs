@@ -3,6 +3,7 @@
 use super::audit::AuditDraft;
 use super::codec::encode;
 use super::error::StoreError;
+use super::link::LinkOp;
 use super::postings::PreparedPosting;
 use super::runs::RunRecord;
 use super::secrets::{Renewal, SecretStamp, StoredSecret};
@@ -31,6 +32,7 @@ pub(crate) enum Op {
     Secret { name: String, bytes: Zeroizing<Vec<u8>> },
     RemoveSecret { name: String },
     RenewSecret(Renewal),
+    Link(LinkOp),
 }
 
 impl Op {
@@ -43,6 +45,7 @@ impl Op {
             Op::Audit { body, .. } => body.len(),
             Op::State { bytes, .. } | Op::Run { bytes, .. } => bytes.len(),
             Op::Secret { bytes, .. } => bytes.len(),
+            Op::Link(op) => op.size(),
             // A renewal holds a few tokens.
             Op::RemoveState { .. } | Op::RemoveSecret { .. } | Op::RenewSecret(_) => 0,
         }
@@ -60,6 +63,7 @@ impl std::fmt::Debug for Op {
             Op::Secret { .. } => "secret",
             Op::RemoveSecret { .. } => "removal of a secret",
             Op::RenewSecret(_) => "renewal of a secret",
+            Op::Link(_) => "link",
         })
     }
 }
@@ -136,7 +140,7 @@ impl Batch {
         self.add(Ok(Op::RemoveSecret { name: name.to_owned() }))
     }
 
-    fn add(&mut self, op: Result<Op, StoreError>) -> &mut Self {
+    pub(super) fn add(&mut self, op: Result<Op, StoreError>) -> &mut Self {
         match op {
             Ok(op) => self.ops.push(op),
             Err(fault) => {

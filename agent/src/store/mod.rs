@@ -18,6 +18,7 @@ mod engine;
 mod error;
 pub mod key;
 mod kin;
+mod link;
 mod marker;
 mod postings;
 mod runs;
@@ -38,6 +39,10 @@ pub use audit::{
 };
 pub use batch::Batch;
 pub use error::StoreError;
+pub use link::{
+    Enrollment, HandedSecret, HandoverError, LinkKeyring, LinkKeys, MOST_BYTES as MOST_OUTBOX_BYTES,
+    OutboxStats,
+};
 pub use postings::{PostingFilter, PostingSummary, period_day};
 pub use runs::{MirrorCounts, RunRecord, RunReport};
 pub use seal::StoreKeys;

@@ -140,12 +140,16 @@ fn why(posting: &Posting) -> String {
     match &posting.state {
         PostingState::InDoubt { why, .. } | PostingState::Waiting { why, .. } => why.clone(),
         PostingState::Held(hold) => hold.findings.first().map(|f| f.message.clone()).unwrap_or_default(),
-        PostingState::Handled { note, .. } => note.clone(),
+        PostingState::Handled { note, reported: true, .. } => format!("reported as not exported: {note}"),
+        PostingState::Handled { note, reported: false, .. } => note.clone(),
+        PostingState::Acknowledged { unmarked: Some(note), .. } => {
+            format!("not marked at the source: {note}")
+        }
         PostingState::Superseded { by, .. } => format!("superseded by revision {by}"),
         PostingState::Planned
         | PostingState::Claimed { .. }
         | PostingState::Posted { .. }
-        | PostingState::Acknowledged { .. } => String::new(),
+        | PostingState::Acknowledged { unmarked: None, .. } => String::new(),
     }
 }
 

@@ -20,6 +20,8 @@ const FORMAT: u8 = 1;
 const NONCE: usize = 24;
 const HEAD: usize = 1 + 4 + NONCE;
 const TAG: usize = 16;
+/// How much longer a sealed value is than what is in it.
+pub(crate) const OVERHEAD: usize = HEAD + TAG;
 /// Schema of sealed values: part of what is authenticated. It moves only with a migration that seals anew.
 const SEAL_SCHEMA: u32 = 1;
 

@@ -1,4 +1,5 @@
-//! Vendor secrets at rest. This is the one file in which a secret is turned into bytes.
+//! Vendor secrets at rest. A secret is turned into bytes here, and in `link/handover.rs` on its way between people and
+//! agents.
 
 use super::access::{Look, Writer};
 use super::codec::{decode, encode_plain};

@@ -23,9 +23,14 @@ pub enum StateTable {
     Choice,
     /// Webhooks that were accepted, so that a repetition is known.
     Webhook,
+    /// What the agent remembers of its control plane: the configuration in force, commands under way, its life.
+    Link,
+    /// Deliveries of the control plane that were taken, so that a repetition is known.
+    Delivery,
 }
 
 impl StateTable {
+    /// Codes from 200 on belong to `link`.
     const fn code(self) -> u8 {
         match self {
             StateTable::Watermark => 1,
@@ -35,6 +40,8 @@ impl StateTable {
             StateTable::Meta => 5,
             StateTable::Choice => 6,
             StateTable::Webhook => 7,
+            StateTable::Link => 8,
+            StateTable::Delivery => 9,
         }
     }
 }

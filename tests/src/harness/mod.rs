@@ -14,7 +14,10 @@ mod admin;
 mod agent;
 mod binary;
 mod config;
+mod control;
 mod home;
+mod postgres;
+mod relay;
 mod route;
 mod sandbox;
 #[cfg(test)]
@@ -22,8 +25,10 @@ mod tests;
 
 pub use admin::{Admin, AdminError};
 pub use agent::{Agent, Finished, Purser};
-pub use binary::{BuildNotice, locate};
+pub use binary::{BuildNotice, locate, locate_control};
 pub use config::{ACUMATICA, AgentConfig, BREX, CARD_RECORDS, DocumentKind, EPICOR, EXPENSIFY, FLOW, PREFIX};
+pub use control::{Control, ControlOptions};
 pub use home::Home;
+pub use postgres::Cluster;
 pub use route::{Route, System};
 pub use sandbox::{Expected, Sandbox, SandboxOptions, Secrets, today};

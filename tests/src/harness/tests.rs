@@ -75,7 +75,7 @@ fn canary_secrets_differ_by_seed_and_are_no_defaults() {
 fn the_place_of_the_executable_tells_how_to_build_the_agent_beside_it() {
     let arguments = |executable: &str| {
         let place = Place::of(Path::new(executable));
-        let arguments = place.build_arguments(Path::new("/src/Cargo.toml"));
+        let arguments = place.build_arguments("purser", Path::new("/src/Cargo.toml"));
         let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         words[4..].join(" ")
     };

@@ -76,12 +76,14 @@ pub enum Event {
     HeldUnfinished(Vec<Finding>),
     /// A person asks for another attempt. Plan again first: a replay writes the plan that is there.
     Replay,
-    /// A person closes it.
+    /// A person closes it. What is in the ERP and could not be marked at the source counts as acknowledged then.
     Handled {
         /// What they wrote.
         note: String,
         /// Who.
         by: String,
+        /// Whether the source was told that it is not exported.
+        reported: bool,
     },
     /// A newer revision takes its place.
     Superseded {
@@ -163,6 +165,9 @@ pub enum TransitionError {
         /// Key of the plan.
         found: PostingKey,
     },
+    /// The source cannot be told that something is not exported which the ERP may have.
+    #[error("it may be in the ERP, so the spend system is not told that it is not exported")]
+    MayBeBooked,
     /// A hold without a reason.
     #[error("a posting cannot be held without a finding")]
     NoFindings,

@@ -430,7 +430,7 @@ fn planning_again_never_overrides_what_only_a_person_may_decide() {
 
 #[test]
 fn only_what_was_never_sent_or_waits_for_a_person_is_closed_or_superseded() {
-    let handled = || Event::Handled { note: "booked by hand".to_owned(), by: "kim".to_owned() };
+    let handled = || closed_by_kim(false);
     let superseded = || Event::Superseded { by: "2".into() };
     for event in [handled, superseded as fn() -> Event] {
         assert!(!sample_posting().after(event(), 1).is_open());
@@ -455,6 +455,41 @@ fn only_what_was_never_sent_or_waits_for_a_person_is_closed_or_superseded() {
     }
     let own = Event::Superseded { by: sample_posting().revision };
     assert!(sample_posting().apply(own, &policy(), 1.0, &moment(1).into()).is_err());
+}
+
+fn closed_by_kim(reported: bool) -> Event {
+    Event::Handled { note: "looked at it".to_owned(), by: "kim".to_owned(), reported }
+}
+
+#[test]
+fn what_may_be_in_the_erp_is_never_closed_as_reported_and_what_was_reported_is_not_there() {
+    let reported =
+        sample_posting().after(Event::Held(vec![conflict_like()]), 1).after(closed_by_kim(true), 2);
+    assert!(reported.is_reported_failed() && !reported.may_be_in_erp() && !reported.is_open());
+    let by_hand = sample_posting().after(closed_by_kim(false), 1);
+    assert!(!by_hand.is_reported_failed() && by_hand.may_be_in_erp());
+    let half = sample_posting().after(Event::HeldUnfinished(vec![conflict_like()]), 1);
+    for held in [half, sample_posting().after(looked(different(), true), 1)] {
+        let refused = held.apply(closed_by_kim(true), &policy(), 1.0, &moment(2).into());
+        assert_eq!(refused, Err(TransitionError::MayBeBooked));
+        assert!(held.after(closed_by_kim(false), 2).may_be_in_erp());
+    }
+}
+
+#[test]
+fn a_mark_is_given_up_by_a_person_only_after_it_has_failed() {
+    let posted = claimed().after(Event::PostAnswered(Ok(receipt())), 2);
+    let already = Err(TransitionError::AlreadyPosted { receipt: receipt() });
+    assert_eq!(posted.apply(closed_by_kim(false), &policy(), 1.0, &moment(3).into()), already);
+    let failed = posted.after(Event::AcknowledgeFailed(failure(FailureClass::Unavailable)), 3);
+    assert_eq!(failed.apply(closed_by_kim(true), &policy(), 1.0, &moment(4).into()), already);
+    let closed = failed.after(closed_by_kim(false), 4);
+    let PostingState::Acknowledged { receipt: kept, posted_at, at, unmarked } = &closed.state else {
+        panic!("{closed:?}")
+    };
+    assert_eq!((kept, *posted_at, *at), (&receipt(), moment(2), moment(4)));
+    assert_eq!(unmarked.as_deref(), Some("looked at it"));
+    assert_eq!((closed.due_at(), closed.next_action(moment(9999))), (None, NextAction::Nothing));
 }
 
 #[test]
@@ -492,8 +527,9 @@ fn delays_survive_absurd_policies() {
 
 #[test]
 fn postings_survive_being_stored() {
+    let conflict = sample_posting().after(looked(different(), true), 1);
     for posting in
-        [sample_posting(), claimed(), in_doubt(), sample_posting().after(looked(different(), true), 1)]
+        [sample_posting(), claimed(), in_doubt(), conflict, sample_posting().after(closed_by_kim(true), 1)]
     {
         let stored = serde_json::to_vec(&posting).unwrap();
         assert_eq!(serde_json::from_slice::<Posting>(&stored).unwrap(), posting);
@@ -527,7 +563,7 @@ fn some_event() -> impl Strategy<Value = Event> {
         1 => some_failure().prop_map(Event::AcknowledgeFailed),
         1 => Just(Event::Held(vec![conflict_like()])),
         2 => Just(Event::Replay),
-        1 => Just(Event::Handled { note: String::new(), by: String::new() }),
+        1 => any::<bool>().prop_map(closed_by_kim),
         1 => Just(Event::Superseded { by: Revision::from("2") }),
         1 => Just({
             let posting = sample_posting();
@@ -670,6 +706,9 @@ fn check_transition(
     if let Some(due) = next.due_at() {
         let action = next.next_action(due);
         prop_assert!(!matches!(action, NextAction::Nothing | NextAction::WaitUntil(_)));
+    }
+    if matches!(event, Event::Handled { reported: true, .. }) {
+        prop_assert!(!before.may_be_in_erp(), "reported as not exported while {}", before.state.name());
     }
     prop_assert_eq!(next.updated_at, now);
     Ok(())

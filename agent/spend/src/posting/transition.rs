@@ -47,7 +47,7 @@ impl Posting {
             Event::Held(findings) => self.hold_for(findings, false, &moment, name),
             Event::HeldUnfinished(findings) => self.hold_for(findings, true, &moment, name),
             Event::Replay => self.replay(&moment, name),
-            Event::Handled { note, by } => self.handle(note, by, &moment, name),
+            Event::Handled { note, by, reported } => self.handle(note, by, reported, &moment, name),
             Event::Superseded { by } => self.supersede(by, &moment, name),
         }?;
         next.updated_at = now.at;
@@ -292,6 +292,7 @@ impl Posting {
                 receipt: receipt.clone(),
                 posted_at: *at,
                 at: moment.now,
+                unmarked: None,
             })),
             PostingState::Acknowledged { .. } => Ok(self.clone()),
             PostingState::Planned
@@ -431,6 +432,7 @@ impl Posting {
         &self,
         note: String,
         by: String,
+        reported: bool,
         moment: &Moment<'_>,
         event: &'static str,
     ) -> Result<Posting, TransitionError> {
@@ -438,8 +440,20 @@ impl Posting {
             PostingState::Planned | PostingState::Waiting { .. } if self.attempts > 0 => {
                 Err(TransitionError::WriteBegun)
             }
+            PostingState::Held(_) if reported && self.may_be_in_erp() => Err(TransitionError::MayBeBooked),
             PostingState::Planned | PostingState::Waiting { .. } | PostingState::Held(_) => {
-                Ok(self.with_state(PostingState::Handled { note, by, at: moment.now }))
+                Ok(self.with_state(PostingState::Handled { note, by, at: moment.now, reported }))
+            }
+            // Nothing is written here, and nothing is told to the source: the only mark that was open is given up.
+            PostingState::Posted { receipt, at, ack_attempts, .. } if *ack_attempts > 0 && !reported => {
+                let (receipt, posted_at) = (receipt.clone(), *at);
+                let unmarked = Some(note);
+                Ok(self.with_state(PostingState::Acknowledged {
+                    receipt,
+                    posted_at,
+                    at: moment.now,
+                    unmarked,
+                }))
             }
             PostingState::Claimed { .. }
             | PostingState::InDoubt { .. }

@@ -126,6 +126,38 @@ impl Posting {
         self.read_at.unwrap_or(self.seen_at)
     }
 
+    /// Whether a write of this posting may have reached the ERP, or a person may have booked it there by hand.
+    pub fn may_be_in_erp(&self) -> bool {
+        match &self.state {
+            PostingState::Claimed { .. }
+            | PostingState::InDoubt { .. }
+            | PostingState::Posted { .. }
+            | PostingState::Acknowledged { .. } => true,
+            // A person closed it, perhaps because it was booked by hand; but not what they had reported as not exported.
+            PostingState::Handled { reported, .. } => !reported,
+            PostingState::Held(hold) => {
+                hold.in_doubt || hold.findings.iter().any(|finding| finding.code == FindingCode::ErpConflict)
+            }
+            PostingState::Planned | PostingState::Waiting { .. } => self.attempts > 0,
+            PostingState::Superseded { .. } => false,
+        }
+    }
+
+    /// Whether a person had the source told that it is not exported: it is planned anew when it is offered again.
+    pub fn is_reported_failed(&self) -> bool {
+        match &self.state {
+            PostingState::Handled { reported, .. } => *reported,
+            PostingState::Planned
+            | PostingState::Claimed { .. }
+            | PostingState::InDoubt { .. }
+            | PostingState::Waiting { .. }
+            | PostingState::Posted { .. }
+            | PostingState::Acknowledged { .. }
+            | PostingState::Held(_)
+            | PostingState::Superseded { .. } => false,
+        }
+    }
+
     /// Whether it still needs the agent or a person.
     pub fn is_open(&self) -> bool {
         match &self.state {

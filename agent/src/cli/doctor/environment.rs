@@ -3,7 +3,7 @@
 use super::check;
 use crate::cli::context::Context;
 use crate::cli::output;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, guard_rails};
 use crate::runtime::supervisor::RunState;
 use crate::service::private_files;
 use crate::store::{Store, key};
@@ -50,6 +50,9 @@ fn home(context: &Context, checks: &mut Vec<ProbeResult>) {
         return;
     }
     rights(home, "the home folder", "", checks);
+    if guard_rails::path(home).exists() {
+        rights(&guard_rails::path(home), guard_rails::FILE, "", checks);
+    }
     for path in [key::identity_path(home), key::data_key_path(home)] {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         rights(&path, &name, "; if others had access, make new keys and change the passwords", checks);
@@ -75,8 +78,12 @@ fn rights(path: &Path, name: &str, beyond: &str, checks: &mut Vec<ProbeResult>) 
 
 fn configuration(context: &Context, checks: &mut Vec<ProbeResult>) -> Option<ValidConfig> {
     let file = context.config_file().display();
-    match context.config() {
-        Ok(config) => {
+    match context.effective() {
+        Ok(effective) => {
+            let config = effective.valid;
+            let file = effective
+                .revision
+                .map_or_else(|| file.to_string(), |kept| kept.place().display().to_string());
             let seen = format!(
                 "{file} is valid: {} connection(s), {} flow(s)",
                 config.connections.len(),
@@ -175,7 +182,7 @@ fn agent(context: &Context) -> ProbeResult {
         .filter(|actor| actor.state == RunState::Failed)
         .map(|actor| format!("{} ({})", actor.name, actor.last_error.as_deref().unwrap_or("no cause known")))
         .collect();
-    if failed.is_empty() && context.config_is_newer(&status) {
+    if failed.is_empty() && context.revision().is_none() && context.config_is_newer(&status) {
         let seen = format!(
             "version {} is running with the configuration of {}; the file was changed since",
             status.version,

@@ -88,7 +88,8 @@ fn head(posting: &Posting) {
 
 fn reason(summary: &PostingSummary) -> String {
     match (&summary.document, summary.why.as_str()) {
-        (Some(document), _) => format!(", in the ERP as {document}"),
+        (Some(document), "") => format!(", in the ERP as {document}"),
+        (Some(document), why) => format!(", in the ERP as {document}; {why}"),
         (None, "") => String::new(),
         (None, why) => format!(": {why}"),
     }

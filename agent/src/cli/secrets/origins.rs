@@ -2,10 +2,10 @@
 
 use super::{PROXY, SetArgs};
 use crate::cli::Usage;
+use crate::config::destinations;
 use crate::secret::Origin;
 use anyhow::Result;
 use purser_proto::validate::ValidConfig;
-use serde_json::Value;
 use std::collections::BTreeSet;
 use url::{Host, Url};
 
@@ -24,33 +24,15 @@ pub(super) fn users(config: &ValidConfig, name: &str) -> Vec<User> {
     let mut users = Vec::new();
     for connection in &config.connections {
         if connection.secret == name {
-            let mut origins: BTreeSet<Origin> = Origin::of(&connection.url).into_iter().collect();
-            collect_urls(&Value::Object(connection.settings.clone()), &mut origins);
+            let origins = destinations::of_vendor(connection);
             users.push(User { id: connection.id.to_string(), kind: connection.kind.clone(), origins });
         }
         if connection.network.proxy_secret.as_deref() == Some(name) {
-            let proxy = connection.network.proxy.as_deref().and_then(|text| Url::parse(text).ok());
-            let origins = proxy.iter().filter_map(Origin::of).collect();
+            let origins = destinations::of_proxy(connection).into_iter().collect();
             users.push(User { id: connection.id.to_string(), kind: PROXY.to_owned(), origins });
         }
     }
     users
-}
-
-/// Vendors whose tokens come from elsewhere name the place in their settings, in a field whose name ends in `_url`.
-fn collect_urls(value: &Value, origins: &mut BTreeSet<Origin>) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                let url =
-                    value.as_str().filter(|_| name.ends_with("_url")).and_then(|text| Url::parse(text).ok());
-                origins.extend(url.as_ref().and_then(Origin::of));
-                collect_urls(value, origins);
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| collect_urls(item, origins)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
 }
 
 /// The kind that was given, else the one of all users.
@@ -80,14 +62,22 @@ pub(super) fn kind(args: &SetArgs, users: &[User]) -> Result<String> {
 
 /// The origins that were given, else those of all users of this kind.
 pub(super) fn choose(args: &SetArgs, kind: &str, users: &[User]) -> Result<Vec<Origin>> {
-    let chosen: BTreeSet<Origin> = if args.origin.is_empty() {
-        users.iter().filter(|user| user.kind == kind).flat_map(|user| user.origins.clone()).collect()
-    } else {
-        args.origin
-            .iter()
-            .map(|text| Origin::parse(text).map_err(|error| Usage(error.to_string())))
-            .collect::<Result<_, _>>()?
-    };
+    if !args.origin.is_empty() {
+        return given(&args.origin, kind);
+    }
+    checked(
+        users.iter().filter(|user| user.kind == kind).flat_map(|user| user.origins.clone()).collect(),
+        kind,
+    )
+}
+
+/// The origins that were given.
+pub(in crate::cli) fn given(texts: &[String], kind: &str) -> Result<Vec<Origin>> {
+    let read = texts.iter().map(|text| Origin::parse(text).map_err(|error| Usage(error.to_string())));
+    checked(read.collect::<Result<_, _>>()?, kind)
+}
+
+fn checked(chosen: BTreeSet<Origin>, kind: &str) -> Result<Vec<Origin>> {
     if chosen.is_empty() {
         return Err(Usage("say where it may be sent with --origin https://host".to_owned()).into());
     }

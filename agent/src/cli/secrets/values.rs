@@ -9,13 +9,13 @@ use std::io::{ErrorKind, Read};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Fields with their values.
-pub(super) type Fields = BTreeMap<String, SecretString>;
+pub(in crate::cli) type Fields = BTreeMap<String, SecretString>;
 
 /// Longest input: no secret is longer.
 const LONGEST: u64 = 256 * 1024;
 
 /// Refuses a field that the kind does not have.
-pub(super) fn known(field: &str, kind: &str, known: &[&str]) -> Result<()> {
+pub(in crate::cli) fn known(field: &str, kind: &str, known: &[&str]) -> Result<()> {
     if known.contains(&field) {
         return Ok(());
     }
@@ -27,7 +27,7 @@ pub(super) fn known(field: &str, kind: &str, known: &[&str]) -> Result<()> {
 }
 
 /// Asks for each field; what is left empty is left out.
-pub(super) fn ask(known: &[&str], wanted: &[String]) -> Result<Fields> {
+pub(in crate::cli) fn ask(known: &[&str], wanted: &[String]) -> Result<Fields> {
     let mut fields = Fields::new();
     let asked: Vec<&str> =
         if wanted.is_empty() { known.to_vec() } else { wanted.iter().map(String::as_str).collect() };
@@ -44,7 +44,12 @@ pub(super) fn ask(known: &[&str], wanted: &[String]) -> Result<Fields> {
 }
 
 /// Reads lines `field=value`, or one JSON object of texts.
-pub(super) fn read(input: impl Read, kind: &str, known_fields: &[&str], wanted: &[String]) -> Result<Fields> {
+pub(in crate::cli) fn read(
+    input: impl Read,
+    kind: &str,
+    known_fields: &[&str],
+    wanted: &[String],
+) -> Result<Fields> {
     let mut text = Zeroizing::new(String::new());
     let mut bounded = input.take(LONGEST + 1);
     bounded.read_to_string(&mut text).map_err(|error| match error.kind() {

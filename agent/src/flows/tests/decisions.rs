@@ -251,13 +251,127 @@ async fn a_failure_is_told_to_the_source_only_when_a_person_says_so_and_before_t
     *world.source.failures.lock().unwrap() = Some(BTreeMap::new());
     assert!(matches!(decide("DONE").await, Decided::AlreadyPosted { .. }));
     assert_eq!(handle(&world, "QUIET").await, Decided::Handled);
-    assert_eq!(decide("TOLD").await, Decided::Handled);
+    assert_eq!(decide("TOLD").await, Decided::Reported);
     let told = world.source.failures.lock().unwrap().clone().unwrap();
     assert_eq!(told, [("TOLD".into(), "paid twice".to_owned())].into());
     let entries = world.store().audit().of_posting(&world.key("TOLD")).unwrap();
     let by_ann = entries.iter().filter(|entry| entry.draft.actor == "person:ann");
     let verbs: Vec<&str> = by_ann.filter_map(|entry| entry.draft.detail["verb"].as_str()).collect();
     assert_eq!(verbs, ["report-failure", "report-failure", "handle"]);
+}
+
+/// A world with one record that a person had reported to the source as not exported.
+async fn reported(world: &mut World) {
+    *world.source.failures.lock().unwrap() = Some(BTreeMap::new());
+    world.report("R1", 100);
+    odd_category(world, "R1");
+    world.run().await;
+    let key = world.key("R1");
+    assert_eq!(world.flow().report_and_handle(&key, &ann("no receipt")).await.unwrap(), Decided::Reported);
+    map_it(world);
+    world.pass(3600);
+    world.until_quiet().await;
+    assert_eq!((world.states("R1"), world.erp.books().writes), (vec!["handled"], 0));
+}
+
+#[tokio::test]
+async fn what_was_reported_is_booked_when_it_is_offered_again_unchanged_or_edited() {
+    for edited in [false, true] {
+        let mut world = World::new();
+        reported(&mut world).await;
+        assert!(
+            matches!(replay(&world, "R1").await, Decided::Refused { why } if why.contains("offered again"))
+        );
+        world.source.offer_again("R1", world.clock.now().date_naive());
+        if edited {
+            world.source.edit("R1", |document| set_amount(document, 150));
+        }
+        let shown = preview(&world).await;
+        assert_eq!(shown.lines.iter().map(|line| line.would.name()).collect::<Vec<_>>(), ["post"]);
+        let report = world.run().await;
+        assert_eq!((report.new, report.planned, report.posted), (1, 1, 1), "{report:?}");
+        assert_eq!(
+            world.states("R1"),
+            if edited { vec!["handled", "acknowledged"] } else { vec!["acknowledged"] }
+        );
+        let key = world.postings_of("R1").last().unwrap().key.clone();
+        let entries = world.store().audit().of_posting(&key).unwrap();
+        let again = entries.iter().find(|entry| entry.draft.detail["event"] == "offered-again").unwrap();
+        assert!(again.draft.detail["plan"].is_object(), "{again:?}");
+        world.until_quiet().await;
+        assert_sound(&world, &[]);
+    }
+}
+
+#[tokio::test]
+async fn what_a_list_still_shows_after_its_report_is_read_again_and_not_booked() {
+    let mut world = World::new();
+    reported(&mut world).await;
+    // The list lags, the record itself does not.
+    let stale = world.source.with("R1", |record| record.document.clone());
+    world.source.shift(stale);
+    world.run().await;
+    assert_eq!(codes(&world.posting("R1")), ["no-longer-ready"]);
+    assert_eq!(world.erp.books().writes, 0);
+}
+
+#[tokio::test]
+async fn no_failure_is_reported_while_another_state_of_the_record_may_be_booked() {
+    for lost in [false, true] {
+        let mut world = World::new();
+        *world.source.failures.lock().unwrap() = Some(BTreeMap::new());
+        world.report("R1", 100);
+        if lost {
+            world.faults.once(Call::Post, Fault::LostAnswer);
+        }
+        world.run().await;
+        world.source.edit("R1", |document| set_amount(document, 150));
+        world.pass(6 * 3600);
+        world.faults.always(Call::LookUp, Fault::Fail(FailureClass::Unavailable));
+        world.run().await;
+        let newest = world.postings_of("R1")[1].clone();
+        assert_eq!(codes(&newest), ["changed-after-posting"]);
+        let decided = world.flow().report_and_handle(&newest.key, &ann("booked in part")).await.unwrap();
+        let expected = if lost { "in-doubt and may be in the ERP" } else { "journal 1 in the ERP" };
+        assert!(matches!(&decided, Decided::Refused { why } if why.contains(expected)), "{decided:?}");
+        assert_eq!(*world.source.failures.lock().unwrap(), Some(BTreeMap::new()), "it was told all the same");
+        assert_eq!(world.postings_of("R1")[1], newest);
+    }
+}
+
+#[tokio::test]
+async fn a_mark_that_never_succeeds_is_seen_and_given_up_by_a_person_without_a_call() {
+    let mut world = World::new();
+    world.faults.always(Call::Acknowledge, Fault::MarkSome);
+    world.report("R1", 100);
+    world.report("R2", 100);
+    let report = world.run().await;
+    assert_eq!(report.posted, 2);
+    assert!(report.errors.iter().any(|error| error.contains("did not confirm R2;")), "{report:?}");
+    assert_eq!((world.states("R1"), world.states("R2")), (vec!["acknowledged"], vec!["posted"]));
+    let writes = world.erp.books().writes;
+    world.faults.always(Call::Acknowledge, Fault::Fail(FailureClass::Unavailable));
+    let decided = handle(&world, "R2").await;
+    assert!(
+        matches!(&decided, Decided::LeftUnmarked { receipt } if receipt.document == "journal 2"),
+        "{decided:?}"
+    );
+    // Offered for ever, it stays closed; only an edit is told.
+    world.pass(24 * 3600);
+    world.until_quiet().await;
+    assert_eq!((world.states("R2"), world.erp.books().writes), (vec!["acknowledged"], writes));
+    assert_eq!(world.source.marked(), ["R1"]);
+    let entries = world.store().audit().of_posting(&world.key("R2")).unwrap();
+    assert!(
+        entries
+            .iter()
+            .any(|entry| entry.draft.actor == "person:ann" && entry.draft.detail["verb"] == "handle")
+    );
+    assert_sound(&world, &[]);
+    world.source.edit("R2", |document| set_amount(document, 150));
+    world.pass(6 * 3600);
+    world.run().await;
+    assert_eq!(world.states("R2"), ["acknowledged", "held"]);
 }
 
 #[tokio::test]

@@ -55,7 +55,8 @@ pub(super) fn breaches(world: &World, may_be_held_for: &[&str]) -> Vec<String> {
             fault("marked at the source and not in the ERP".to_owned());
         }
         match there.as_slice() {
-            [] if held.is_empty() && !record.elsewhere => fault("lost".to_owned()),
+            [_, ..] if record.failed => fault("reported as not exported, and in the ERP".to_owned()),
+            [] if held.is_empty() && !record.elsewhere && !record.failed => fault("lost".to_owned()),
             [] => {}
             [one] => {
                 let booked = record.history.iter().find(|(revision, _)| {
@@ -84,7 +85,10 @@ pub(super) fn breaches(world: &World, may_be_held_for: &[&str]) -> Vec<String> {
                         // A mark that the source lost is set again when the record is read again: not while a change
                         // waits for a person, and not when its day of approval is behind the overlap window.
                         let read_again = record.document.approved >= oldest_read_again;
-                        if known && !record.marked && held.is_empty() && read_again {
+                        let given_up = postings.iter().any(|p| {
+                            matches!(&p.state, PostingState::Acknowledged { unmarked: Some(_), .. })
+                        });
+                        if known && !record.marked && held.is_empty() && read_again && !given_up {
                             fault("booked and not marked at the source".to_owned());
                         }
                     }

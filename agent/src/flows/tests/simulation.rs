@@ -1,4 +1,5 @@
-//! Thirty days at many seeds: new reports, edits, faults at every call, deaths, clock steps, late commits. A failure
+//! Thirty days at many seeds: new reports, edits, faults at every call, deaths, clock steps, late commits, and people who
+//! decide. A failure
 //! prints its seed; `PURSER_SEED=<n>` replays one and prints its trace, `PURSER_SEEDS=<n>` sets how many are run.
 //!
 //! What is drawn once per seed: how likely each fault is, whether the ERP refuses duplicates, whether a rewrite
@@ -12,10 +13,12 @@
 use super::faults::{Call, Fault};
 use super::invariants::breaches;
 use super::world::{Ended, World, document, moment, set_amount};
+use crate::flows::replay::Decision;
 use chrono::TimeDelta;
 use fastrand::Rng;
 use spend::ids::SourceId;
-use spend::posting::FailureClass;
+use spend::posting::{FailureClass, Posting, PostingState};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -87,6 +90,7 @@ async fn days(seed: u64, trace: &mut Vec<String>) -> Vec<String> {
     trace.push(format!("{temper:?}"));
     let mut world = World::new();
     world.seed = seed;
+    *world.source.failures.lock().unwrap() = Some(BTreeMap::new());
     world.erp.books().unique = temper.unique;
     world.settings.posting.rewrite_without_uniqueness = temper.rewrite;
     world.settings.batch_size = rng.usize(1..6);
@@ -95,6 +99,7 @@ async fn days(seed: u64, trace: &mut Vec<String>) -> Vec<String> {
     let mut created = 0;
     for day in 0..DAYS {
         morning(&world, &mut rng, &mut created, trace);
+        people(&world, &mut rng, trace).await;
         script(&world, &temper, rng.u64(..));
         for _ in 0..rng.u32(1..3) {
             step_clock(&world, &temper, &mut rng, trace);
@@ -150,6 +155,31 @@ fn morning(world: &World, rng: &mut Rng, created: &mut u32, trace: &mut Vec<Stri
     give_back(world);
     if rng.u32(..3) == 0 {
         meddle(world, rng, *created, trace);
+    }
+}
+
+/// People look at what waits for them: one record is reported as not exported, or a mark that has failed is given up; and
+/// what was reported may be sent back, as it was or edited since.
+async fn people(world: &World, rng: &mut Rng, trace: &mut Vec<String>) {
+    let waits = |posting: &Posting| {
+        matches!(&posting.state, PostingState::Held(_) | PostingState::Posted { ack_attempts: 1.., .. })
+    };
+    let waiting: Vec<Posting> = world.postings().into_iter().filter(waits).collect();
+    if let Some(posting) = rng.choice(&waiting).filter(|_| rng.u32(..3) == 0) {
+        let decision = Decision { by: "ann".to_owned(), note: "looked at it".to_owned() };
+        world.faults.clear();
+        let flow = world.flow();
+        let decided = match posting.state.receipt() {
+            None => flow.report_and_handle(&posting.key, &decision).await,
+            Some(_) => flow.handle(&posting.key, &decision).await,
+        };
+        trace.push(format!("{} decided: {:?}", posting.source_id, decided.unwrap()));
+    }
+    let failed = world.source.records().values().filter(|record| record.failed).cloned().collect::<Vec<_>>();
+    for record in failed.iter().filter(|_| rng.u32(..3) == 0) {
+        let id = &record.document.source_id;
+        world.source.offer_again(id.as_str(), world.time.now().date_naive());
+        trace.push(format!("offered again {id}"));
     }
 }
 

@@ -21,6 +21,10 @@ pub(super) struct Record {
     pub(super) unreadable: Option<String>,
     /// It was withdrawn.
     pub(super) gone: bool,
+    /// It was reported as not exported, and nobody has offered it again since.
+    pub(super) failed: bool,
+    /// When it was offered again after that: lists are bounded by the last approval.
+    pub(super) offered: Option<spend::Date>,
     /// Every content it ever had.
     pub(super) history: BTreeMap<Revision, Money>,
 }
@@ -30,7 +34,7 @@ pub(super) struct FakeSource {
     faults: Arc<Faults>,
     /// Broken records without an id.
     nameless: Mutex<u32>,
-    /// Records that a page shows a second time in an older state.
+    /// Records that a list shows in an older state.
     shifted: Mutex<Vec<SpendDocument>>,
     /// What pages say of the source. Without marks, acknowledging leaves nothing behind.
     pub(super) habits: Mutex<SourceHabits>,
@@ -80,6 +84,8 @@ impl FakeSource {
             elsewhere: false,
             unreadable: None,
             gone: false,
+            failed: false,
+            offered: None,
             history: BTreeMap::new(),
         });
         record.history.insert(document.revision.clone(), total);
@@ -99,6 +105,11 @@ impl FakeSource {
     /// Somebody else exports a record.
     pub(super) fn export_elsewhere(&self, id: &str) {
         self.with(id, |record| (record.marked, record.elsewhere) = (true, true));
+    }
+
+    /// What was reported as not exported is sent back.
+    pub(super) fn offer_again(&self, id: &str, today: spend::Date) {
+        self.with(id, |record| (record.failed, record.offered) = (false, Some(today)));
     }
 
     pub(super) fn marked(&self) -> Vec<String> {
@@ -125,8 +136,10 @@ impl FakeSource {
             .values()
             .filter(|record| {
                 let document = &record.document;
-                let within = |from, to| document.approved.is_some_and(|day| from <= day && day <= to);
+                let day = record.offered.or(document.approved);
+                let within = |from, to| day.is_some_and(|day| from <= day && day <= to);
                 !record.gone
+                    && !record.failed
                     && match window {
                         SourceWindow::Ready { from, to, .. } => !record.marked && within(*from, *to),
                         SourceWindow::Period { from, to } => within(*from, *to),
@@ -159,7 +172,9 @@ impl FakeSource {
         for _ in 0..*self.nameless.lock().unwrap() {
             page.unreadable.push(Unreadable { source_id: None, message: "cut in the middle".to_owned() });
         }
-        page.documents.extend(self.shifted.lock().unwrap().iter().cloned());
+        if !matches!(window, SourceWindow::Ids(_)) {
+            page.documents.extend(self.shifted.lock().unwrap().iter().cloned());
+        }
         page
     }
 }
@@ -204,6 +219,12 @@ impl SpendSource for FakeSource {
     async fn report_failure(&self, id: &SourceId, why: &str) -> Result<(), Failure> {
         let mut failures = self.failures.lock().unwrap();
         let known = failures.as_mut().ok_or_else(|| failure(FailureClass::NotSent))?;
+        if let Some(record) = self.records().get_mut(id) {
+            if record.marked {
+                return Err(failure(FailureClass::Rejected { findings: Vec::new() }));
+            }
+            record.failed = true;
+        }
         known.insert(id.clone(), why.to_owned());
         Ok(())
     }

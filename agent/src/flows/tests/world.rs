@@ -303,5 +303,6 @@ fn settings() -> FlowSettings {
             ..MappingRules::default()
         },
         guard: GuardLimits::default(),
+        machine: Vec::new(),
     }
 }

@@ -63,6 +63,8 @@ fn parts_with(folder: &Path, config: &str) -> Parts {
         clock,
         policy: Policy::default(),
         test_hooks: false,
+        machine: Vec::new(),
+        fenced: None,
     }
 }
 

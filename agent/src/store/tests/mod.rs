@@ -4,6 +4,7 @@ mod chain;
 mod damage;
 mod disk;
 mod identity;
+mod link;
 mod pressure;
 mod roundtrip;
 mod samples;

@@ -7,6 +7,7 @@
 mod client;
 mod destination;
 mod gate;
+mod link;
 pub mod net_probe;
 mod outcome;
 mod pace;
@@ -23,6 +24,7 @@ mod trust;
 
 pub use client::install_crypto;
 pub use gate::{DEFAULT_MAX_BODY, Gate, GateError, GateSettings, GateStats};
+pub use link::{LinkAnswer, LinkClient, LinkClientError};
 pub use pace::{Pace, PaceGuard, Paces};
 pub use record::{CallContext, CallLog, CallRecord, NoLog};
 pub use retry::{ReadRetries, retry_after, send_read, send_read_with};

@@ -1,0 +1,212 @@
+//! Commands: judged, written down with who asks and why, carried out, and answered. One that was begun when the process
+//! died is carried out by the next one: whatever can be asked has the same end when it is done twice.
+
+use super::exchange::Exchange;
+use super::reports::result_of;
+use super::words;
+use crate::config::guard_rails::{LocalRails, Visibility};
+use crate::config::revisions;
+use crate::flows::replay::Decision;
+use crate::runtime::commands::Order;
+use crate::store::{AuditKind, Batch, StateTable, StoreError};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use purser_proto::link::command::{Command, CommandResult, Outcome, Verb};
+use purser_proto::link::limits::{Name, Text};
+use purser_proto::link::report::ReportBody;
+use serde::{Deserialize, Serialize};
+use spend::Timestamp;
+
+/// Before the delivery's id among what the agent remembers of its control plane.
+const UNDER_WAY: &str = "command/";
+
+/// A command under way.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Pending {
+    /// The delivery that brought it.
+    pub(super) id: Name,
+    pub(super) command: Command,
+}
+
+impl Exchange {
+    pub(super) async fn take_command(&self, id: &Name, command: Command) -> Result<(), StoreError> {
+        let judged = match self.rails() {
+            Ok(rails) => judge(&command, &rails.local, self.parts.clock.now()),
+            Err(error) => {
+                Err(refused(format!("the machine's guard rails cannot be read: {}", words(&error))))
+            }
+        };
+        tracing::info!(verb = command.verb.word(), by = %command.by, good = judged.is_ok(), "command");
+        let mut batch = self.taking(id);
+        batch.audit(self.command_entry(&command, judged.as_ref().err()));
+        match judged {
+            Ok(()) => {
+                let pending = Pending { id: id.clone(), command };
+                batch.put(StateTable::Link, &format!("{UNDER_WAY}{id}"), &pending);
+                self.decide(id, batch).await?;
+                drop(self.commands.send(pending));
+            }
+            Err(result) => {
+                batch.report(self.parts.clock.now(), &ReportBody::Result { delivery: id.clone(), result });
+                self.decide(id, batch).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn command_entry(&self, command: &Command, refused: Option<&CommandResult>) -> crate::store::AuditDraft {
+        let mut detail = serde_json::json!({
+            "what": "command", "command": command.verb, "reason": command.reason, "expires": command.expires,
+        });
+        if let Some(result) = refused {
+            detail["refused"] = serde_json::json!(result.words);
+        }
+        self.entry(AuditKind::Decision, command.by.as_str(), detail)
+    }
+
+    /// What an earlier process had begun.
+    pub(super) fn take_up_commands(&self) -> Result<(), StoreError> {
+        let store = &self.parts.store;
+        for name in store.names(StateTable::Link)?.iter().filter(|name| name.starts_with(UNDER_WAY)) {
+            if let Some(pending) = store.get::<Pending>(StateTable::Link, name)? {
+                drop(self.commands.send(pending));
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries commands out side by side, for as long as it is polled.
+    pub(super) async fn obey(&self) {
+        let Some(mut ordered) = self.ordered.borrow_mut().take() else { return };
+        let mut work = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                Some(pending) = ordered.recv() => work.push(self.carry_out(pending)),
+                Some(()) = work.next(), if !work.is_empty() => {}
+            }
+        }
+    }
+
+    pub(super) async fn carry_out(&self, Pending { id, command }: Pending) {
+        let now = self.parts.clock.now();
+        // It may have waited for the process to be started again.
+        let result = if command.expires <= now { expired(&command, now) } else { self.done(&command).await };
+        let mut batch = Batch::new();
+        let detail = serde_json::json!({
+            "what": "command carried out", "verb": command.verb.word(), "delivery": id, "outcome": result.outcome,
+        });
+        batch.audit(self.entry(AuditKind::Decision, command.by.as_str(), detail));
+        batch.remove(StateTable::Link, &format!("{UNDER_WAY}{id}"));
+        batch.report(self.parts.clock.now(), &ReportBody::Result { delivery: id, result });
+        match self.parts.store.commit(batch).await {
+            Ok(()) => self.news.notify_one(),
+            // It is still written down as begun, and the next life carries it out.
+            Err(error) => tracing::error!(error = words(&error), "the result of a command cannot be stored"),
+        }
+    }
+
+    async fn done(&self, command: &Command) -> CommandResult {
+        let visibility = self.rails().map_or(Visibility::Counts, |rails| rails.local.visibility);
+        match order_of(command) {
+            Some(Order::Run { flow, .. }) if self.is_wrong_kind(command, &flow) => {
+                refused(format!("`{flow}` is no reference flow; ask for `run`"))
+            }
+            Some(order) => result_of(self.parts.desk.order(order).await, visibility),
+            None => self.done_here(command, visibility).await,
+        }
+    }
+
+    /// What the link does itself.
+    async fn done_here(&self, command: &Command, visibility: Visibility) -> CommandResult {
+        match command.verb {
+            Verb::RotateKeys => match self.rotate().await {
+                Ok(()) => {
+                    let fingerprint = self.keys().current.public().fingerprint();
+                    done(format!("new keys are in use; fingerprint {fingerprint}"))
+                }
+                Err(error) => failed(words(&error)),
+            },
+            Verb::Diagnostics => self.diagnostics(visibility).await,
+            Verb::Run { .. }
+            | Verb::Preview { .. }
+            | Verb::Pause { .. }
+            | Verb::Resume { .. }
+            | Verb::Replay { .. }
+            | Verb::Handle { .. }
+            | Verb::TestConnection { .. }
+            | Verb::RefreshReference { .. }
+            | Verb::Unknown => refused("this release does not know the command; update the agent".to_owned()),
+        }
+    }
+
+    /// `refresh-reference` is for flows that mirror; a flow that books is run by `run`, which is allowed by itself.
+    fn is_wrong_kind(&self, command: &Command, flow: &spend::ids::FlowId) -> bool {
+        let wants_reference = matches!(command.verb, Verb::RefreshReference { .. });
+        let (home, file) = (&self.parts.home, &self.parts.config_file);
+        let known = revisions::known(&self.parts.store).unwrap_or_default();
+        let read = revisions::effective(known, home, file);
+        wants_reference && read.is_ok_and(|read| read.valid.flow(flow).is_some())
+    }
+}
+
+/// Whether a command may be carried out; if not, how it is answered.
+pub(super) fn judge(command: &Command, rails: &LocalRails, now: Timestamp) -> Result<(), CommandResult> {
+    if command.verb == Verb::Unknown {
+        return Err(refused("this release does not know the command; update the agent".to_owned()));
+    }
+    if command.expires <= now {
+        return Err(expired(command, now));
+    }
+    let word = command.verb.word();
+    if !rails.commands.contains(word) {
+        let why =
+            format!("`{word}` is not allowed here; add it to commands in guard-rails.toml on the machine");
+        return Err(refused(why));
+    }
+    Ok(())
+}
+
+fn order_of(command: &Command) -> Option<Order> {
+    let decision = Decision::from_afar(command.by.as_str(), command.reason.as_str());
+    let flow_of = |flow: &Name| spend::ids::FlowId::new(flow.as_str());
+    Some(match &command.verb {
+        Verb::Run { flow } | Verb::RefreshReference { flow } => {
+            Order::Run { flow: flow_of(flow), expect: None, consent: None }
+        }
+        Verb::Preview { flow } => Order::Preview { flow: flow_of(flow) },
+        Verb::Pause { flow } => Order::Pause { flow: flow_of(flow), paused: true, decision },
+        Verb::Resume { flow } => Order::Pause { flow: flow_of(flow), paused: false, decision },
+        Verb::Replay { flow, posting } => {
+            Order::Replay { flow: flow_of(flow), key: posting.as_str().into(), decision }
+        }
+        Verb::Handle { flow, posting } => Order::Handle {
+            flow: flow_of(flow),
+            key: posting.as_str().into(),
+            decision,
+            report_failure: false,
+        },
+        Verb::TestConnection { connection } => Order::Probe { connection: connection.as_str().into() },
+        Verb::Diagnostics | Verb::RotateKeys | Verb::Unknown => return None,
+    })
+}
+
+pub(super) fn done(words: String) -> CommandResult {
+    answer(Outcome::Done, words)
+}
+
+pub(super) fn failed(words: String) -> CommandResult {
+    answer(Outcome::Failed, words)
+}
+
+pub(super) fn refused(words: String) -> CommandResult {
+    answer(Outcome::Refused, words)
+}
+
+fn expired(command: &Command, now: Timestamp) -> CommandResult {
+    let words = format!("it was to be obeyed until {}; here it is {now}", command.expires);
+    answer(Outcome::Expired, words)
+}
+
+fn answer(outcome: Outcome, words: String) -> CommandResult {
+    CommandResult { outcome, words: words.into(), detail: Text::default() }
+}

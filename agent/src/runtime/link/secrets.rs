@@ -1,0 +1,194 @@
+//! Secrets that somebody sealed to this agent. Anybody can seal something to it, the control plane too, so all that is
+//! inside is compared with what the machine knows: itself, its configuration, and the places that its guard rails allow.
+
+use super::exchange::Exchange;
+use super::words;
+use crate::config::destinations;
+use crate::config::guard_rails::MachineRails;
+use crate::config::revisions::{bound_origins, effective, known};
+use crate::flows::replay::Decision;
+use crate::runtime::obey;
+use crate::secret::Origin;
+use crate::store::{AuditKind, HandedSecret, StoreError};
+use crate::vendors::registry;
+use purser_proto::link::limits::Name;
+use purser_proto::link::report::{Notice, NoticeLevel, ReportBody};
+use purser_proto::link::sealed::SealedSecret;
+use purser_proto::validate::{ValidConfig, is_name};
+use std::collections::BTreeSet;
+
+/// The kind of a proxy's login, beside those of the vendors.
+const PROXY: &str = "proxy";
+const PROXY_FIELDS: &[&str] = &["user", "password"];
+
+/// Why a sealed secret is not stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) why: String,
+    /// It is bound to somebody or something else: somebody may be trying what they must not.
+    pub(super) foreign: bool,
+}
+
+impl Refused {
+    fn plain(why: impl Into<String>) -> Self {
+        Self { why: why.into(), foreign: false }
+    }
+
+    fn foreign(why: impl Into<String>) -> Self {
+        Self { why: why.into(), foreign: true }
+    }
+}
+
+impl Exchange {
+    pub(super) async fn take_secret(&self, id: &Name, sealed: &SealedSecret) -> Result<(), StoreError> {
+        let by = sealed.by.as_str();
+        match self.open_secret(sealed)? {
+            Ok(handed) => {
+                let mut batch = self.taking(id);
+                let decision = Decision::from_afar(by, "sealed to this agent");
+                let name = handed.name.clone();
+                batch.append(obey::putting(self.parts.clock.now(), &name, handed.secret, &decision));
+                self.tell_secret(&mut batch, id, &name, None);
+                tracing::info!(secret = name, "a sealed secret is stored");
+                match self.parts.desk.secret(&name, batch).await {
+                    Ok(()) => self.is_decided(id),
+                    // Nothing was written; it comes again.
+                    Err(why) => tracing::warn!(secret = name, why, "a sealed secret could not be stored"),
+                }
+                Ok(())
+            }
+            Err(refused) => self.refuse_secret(id, sealed, refused).await,
+        }
+    }
+
+    async fn refuse_secret(
+        &self,
+        id: &Name,
+        sealed: &SealedSecret,
+        refused: Refused,
+    ) -> Result<(), StoreError> {
+        let (by, name) = (sealed.by.as_str(), sealed.name.as_str());
+        tracing::warn!(secret = name, why = refused.why, "a sealed secret is refused");
+        let mut batch = self.taking(id);
+        let detail = serde_json::json!({ "verb": "set", "secret": name, "refused": refused.why });
+        let kind = if refused.foreign { AuditKind::Security } else { AuditKind::Secret };
+        batch.audit(self.entry(kind, by, detail));
+        self.tell_secret(&mut batch, id, name, Some(&refused.why));
+        if refused.foreign {
+            self.notice(
+                &mut batch,
+                Notice {
+                    level: NoticeLevel::Security,
+                    code: "secret-bound-elsewhere".into(),
+                    concerns: Some(sealed.name.clone()),
+                    what: format!("a sealed secret handed in by {by} was refused: {}", refused.why).into(),
+                    fix: "ask who sealed it; if it is right, seal it again for this agent and its connection"
+                        .into(),
+                },
+            );
+        }
+        self.decide(id, batch).await
+    }
+
+    fn tell_secret(&self, batch: &mut crate::store::Batch, id: &Name, name: &str, refused: Option<&str>) {
+        let body =
+            ReportBody::Secret { delivery: id.clone(), name: name.into(), refused: refused.map(Into::into) };
+        batch.report(self.parts.clock.now(), &body);
+    }
+
+    fn open_secret(&self, sealed: &SealedSecret) -> Result<Result<HandedSecret, Refused>, StoreError> {
+        let store = &self.parts.store;
+        let handed = match HandedSecret::open(&self.keys(), sealed.armored.as_str()) {
+            Ok(handed) => handed,
+            Err(error) => return Ok(Err(Refused::plain(error.to_string()))),
+        };
+        let (home, file) = (&self.parts.home, &self.parts.config_file);
+        let read = effective(known(store)?, home, file).and_then(|known| Ok((known, self.rails()?)));
+        let (known, rails) = match read {
+            Ok(read) => read,
+            Err(error) => return Ok(Err(Refused::plain(words(&error)))),
+        };
+        let bound = bound_origins(&store.secrets()?);
+        let judged = judge(&handed, &self.enrollment.agent, &known.valid, &rails, bound);
+        Ok(judged.map(|()| handed))
+    }
+}
+
+/// Compares all that is inside with what the machine knows.
+pub(super) fn judge(
+    handed: &HandedSecret,
+    agent: &str,
+    config: &ValidConfig,
+    rails: &MachineRails,
+    bound: Vec<Origin>,
+) -> Result<(), Refused> {
+    if handed.agent != agent {
+        return Err(Refused::foreign("it is bound to another agent"));
+    }
+    if !is_name(&handed.name) {
+        return Err(Refused::plain("its name is not well-formed"));
+    }
+    let connection = config.connections.iter().find(|known| known.id.as_str() == handed.connection);
+    let Some(connection) = connection else {
+        return Err(Refused::plain(format!(
+            "there is no connection `{}` in the configuration in force; send the configuration first",
+            handed.connection.chars().take(40).collect::<String>()
+        )));
+    };
+    let kind = handed.secret.kind.as_str();
+    let (name, wanted_kind, places) = if kind == PROXY {
+        let places: BTreeSet<Origin> = destinations::of_proxy(connection).into_iter().collect();
+        (connection.network.proxy_secret.as_deref(), PROXY, places)
+    } else {
+        (Some(connection.secret.as_str()), connection.kind.as_str(), destinations::of_vendor(connection))
+    };
+    if kind != wanted_kind {
+        let why =
+            format!("it is of another kind than connection `{}`, which is `{wanted_kind}`", connection.id);
+        return Err(Refused::foreign(why));
+    }
+    if name != Some(handed.name.as_str()) {
+        let why = format!("connection `{}` uses no secret of that name for this purpose", connection.id);
+        return Err(Refused::foreign(why));
+    }
+    judge_places(handed, &places, &rails.origins(bound))?;
+    judge_fields(handed)
+}
+
+fn judge_places(
+    handed: &HandedSecret,
+    places: &BTreeSet<Origin>,
+    allowed: &BTreeSet<Origin>,
+) -> Result<(), Refused> {
+    if handed.secret.origins.is_empty() {
+        return Err(Refused::plain("it is bound to no origin"));
+    }
+    for origin in &handed.secret.origins {
+        if !places.contains(origin) {
+            let why = format!("{origin} is not where connection `{}` goes", handed.connection);
+            return Err(Refused::foreign(why));
+        }
+        if !allowed.contains(origin) {
+            let why = format!("{origin} is not allowed by this machine's guard rails");
+            return Err(Refused::foreign(why));
+        }
+    }
+    Ok(())
+}
+
+fn judge_fields(handed: &HandedSecret) -> Result<(), Refused> {
+    let known = match registry::vendor(&handed.secret.kind) {
+        Some(vendor) => vendor.credential_fields,
+        None => PROXY_FIELDS,
+    };
+    if handed.secret.fields.is_empty() {
+        return Err(Refused::plain("it has no fields"));
+    }
+    // A name that is not known may be a value in the wrong place, so it is not repeated.
+    match handed.secret.fields.keys().all(|name| known.contains(&name.as_str())) {
+        true => Ok(()),
+        false => {
+            Err(Refused::plain(format!("it has a field that is not known; known: {}", known.join(", "))))
+        }
+    }
+}

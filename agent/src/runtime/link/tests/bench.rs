@@ -1,0 +1,229 @@
+//! An enrolled agent of which only the link is real: who it asks writes down what was asked.
+
+use super::plane::Plane;
+use crate::clock::Clock;
+use crate::flows::RunReport;
+use crate::runtime::commands::{Obeyed, Order};
+use crate::runtime::link::LinkParts;
+use crate::runtime::link::desk::{Ask, Desk};
+use crate::runtime::link::enroll::{Enrolled, Wish, enroll};
+use crate::runtime::link::exchange::{Exchange, Round};
+use crate::runtime::link::identity::begin_life;
+use crate::runtime::link::status::{LinkStatus, Shown};
+use crate::runtime::status::AgentStatus;
+use crate::runtime::supervisor::{ActorStatus, RunState};
+use crate::runtime::webhooks::{Outcome, Receipt};
+use crate::store::{Store, dir_of, key};
+use crate::vendors::http::LinkClient;
+use purser_proto::config::NetworkSettings;
+use secrecy::SecretString;
+use spend::ids::ConnectionId;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use tempfile::TempDir;
+
+/// Stands in everything that must never leave the machine by default.
+pub(super) const CANARY: &str = "CANARY-osprey";
+
+/// What the machine itself is configured with.
+pub(super) const OWN: &str = r#"
+version = 1
+[[connection]]
+id = "cards"
+kind = "brex"
+url = "https://cards.example.test"
+[[connection]]
+id = "erp"
+kind = "epicor"
+url = "https://erp.example.test/site"
+"#;
+
+pub(super) struct Bench {
+    pub(super) plane: Plane,
+    pub(super) home: TempDir,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) exchange: Exchange,
+    /// What was asked of the agent, in words.
+    pub(super) asked: Rc<RefCell<Vec<String>>>,
+}
+
+pub(super) fn network() -> NetworkSettings {
+    NetworkSettings {
+        proxy: Some("none".to_owned()),
+        allow_plain_loopback: true,
+        ..NetworkSettings::default()
+    }
+}
+
+pub(super) fn wish(url: &str, code: &str) -> Wish {
+    Wish {
+        url: url.to_owned(),
+        code: SecretString::from(code),
+        network: network(),
+        proxy: None,
+        host: "books".to_owned(),
+    }
+}
+
+impl Bench {
+    pub(super) async fn start() -> Self {
+        let plane = Plane::start().await;
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("purser.toml"), OWN).unwrap();
+        let clock = Clock::manual("2026-08-10T12:00:00Z".parse().unwrap());
+        let keys = key::create_or_open(home.path(), None).unwrap();
+        let store = Store::open(&dir_of(home.path()), keys, clock.clone()).unwrap();
+        let enrolled: Enrolled = enroll(wish(&plane.url, "AAAA-BBBB"), &clock).await.unwrap();
+        store.commit(enrolled.batch("person:ann".to_owned())).await.unwrap();
+        let asked = Rc::new(RefCell::new(Vec::new()));
+        let exchange = exchange(&home, &store, &clock, desk(&store, &asked));
+        Self { plane, home, store, clock, exchange, asked }
+    }
+
+    /// The process dies and is started again.
+    pub(super) fn restart(&mut self) {
+        self.exchange = exchange(&self.home, &self.store, &self.clock, desk(&self.store, &self.asked));
+    }
+
+    /// Rounds until nothing new is said or heard.
+    pub(super) async fn settle(&self) {
+        for _ in 0..50 {
+            let before = self.plane.lock().syncs.len();
+            let round = self.exchange.round().await;
+            self.carry_out().await;
+            let quiet = self.store.outbox_stats().unwrap().unwrap().reports == 0;
+            let told = self.exchange.to_tell.borrow().is_empty() || self.plane.lock().repeat;
+            match round {
+                Round::Busy | Round::Quiet if quiet && told && self.plane.lock().syncs.len() > before => {
+                    return;
+                }
+                Round::Busy | Round::Quiet | Round::Fenced => {}
+                Round::Failed(error) => panic!("{error}"),
+                Round::Stuck(error) => panic!("{error}"),
+            }
+        }
+        panic!("it does not come to rest");
+    }
+
+    /// What was asked of the agent so far.
+    pub(super) async fn asked(&self) -> Vec<String> {
+        // Questions are answered in their order, so those before this one were written down.
+        self.exchange.parts.desk.status().await.unwrap();
+        self.asked.borrow().clone()
+    }
+
+    /// Carries out what was ordered so far.
+    pub(super) async fn carry_out(&self) {
+        let mut pending = Vec::new();
+        if let Some(ordered) = self.exchange.ordered.borrow_mut().as_mut() {
+            while let Ok(one) = ordered.try_recv() {
+                pending.push(one);
+            }
+        }
+        for one in pending {
+            self.exchange.carry_out(one).await;
+        }
+    }
+
+    pub(super) fn rails(&self, text: &str) {
+        std::fs::write(self.home.path().join("guard-rails.toml"), text).unwrap();
+    }
+
+    /// Everything that was ever sent up.
+    pub(super) fn sent(&self) -> String {
+        serde_json::to_string(&self.plane.lock().syncs).unwrap()
+    }
+}
+
+fn exchange(home: &TempDir, store: &Store, clock: &Clock, desk: Desk) -> Exchange {
+    let enrollment = store.enrollment().unwrap().unwrap();
+    let parts = LinkParts {
+        store: store.clone(),
+        home: home.path().to_owned(),
+        config_file: home.path().join("purser.toml"),
+        clock: clock.clone(),
+        desk,
+    };
+    let client = LinkClient::new(&enrollment.url, &enrollment.network, None).unwrap();
+    let keys = store.link_keys().unwrap().unwrap();
+    let shown = Shown::new(LinkStatus::new(&enrollment, clock.now()));
+    let instance = begin_life(store, clock).unwrap();
+    Exchange::new(parts, enrollment, instance, client, keys, shown)
+}
+
+fn desk(store: &Store, asked: &Rc<RefCell<Vec<String>>>) -> Desk {
+    let (desk, mut questions) = Desk::new();
+    let (store, asked) = (store.clone(), Rc::clone(asked));
+    actix_rt::spawn(async move {
+        while let Some(ask) = questions.recv().await {
+            answer(&store, &asked, ask).await;
+        }
+    });
+    desk
+}
+
+async fn answer(store: &Store, asked: &Rc<RefCell<Vec<String>>>, ask: Ask) {
+    let note = |words: String| asked.borrow_mut().push(words);
+    match ask {
+        Ask::Renew => note("renew".to_owned()),
+        Ask::Status(reply) => drop(reply.send((status(), BTreeMap::new()))),
+        Ask::Order(order, reply) => {
+            note(serde_json::to_string(&*order).unwrap());
+            let obeyed = match *order {
+                Order::Run { .. } => Obeyed::Ran {
+                    report: RunReport {
+                        read: 3,
+                        posted: 2,
+                        held: 1,
+                        errors: vec![format!("{CANARY} is a merchant")],
+                        ..RunReport::default()
+                    },
+                },
+                _ => Obeyed::Done,
+            };
+            drop(reply.send(obeyed));
+        }
+        Ask::Secret { name, batch, reply } => {
+            note(format!("secret {name}"));
+            drop(reply.send(store.commit(batch).await.map_err(|error| error.to_string())));
+        }
+        Ask::Webhooks { connection, lines, with, reply } => {
+            note(format!("{} webhook(s) of {connection}", lines.len()));
+            let receipt = Receipt {
+                outcome: Outcome::Accepted,
+                id: None,
+                event: None,
+                code: None,
+                why: None,
+                records: 0,
+            };
+            let receipts = vec![receipt; lines.len()];
+            store.commit(with(&receipts)).await.unwrap();
+            drop(reply.send(Ok(())));
+        }
+    }
+}
+
+fn status() -> AgentStatus {
+    let at = spend::Timestamp::UNIX_EPOCH;
+    let actor = ActorStatus {
+        name: "cards".to_owned(),
+        state: RunState::Failed,
+        epoch: 1,
+        restarts: 0,
+        last_error: Some(format!("panic: {CANARY}")),
+        since: at,
+    };
+    AgentStatus {
+        at,
+        started: at,
+        pid: 1,
+        version: "1".to_owned(),
+        connections: [(ConnectionId::new("cards"), actor)].into(),
+        alarms: BTreeMap::new(),
+        flows: BTreeMap::new(),
+        link: None,
+    }
+}

@@ -1,0 +1,179 @@
+//! The whole: an agent, its scheduler and its link in one process. A revision exchanges the agent, a fence stops its
+//! flows, a call that would have sent a secret astray is told.
+
+use super::bench::wish;
+use super::plane::Plane;
+use crate::clock::Clock;
+use crate::config::revisions::{effective, known};
+use crate::runtime::agent::Parts;
+use crate::runtime::audit_log::AuditLog;
+use crate::runtime::commands::{Obeyed, Order};
+use crate::runtime::host::Host;
+use crate::runtime::link::enroll::enroll;
+use crate::runtime::scheduler::Jitter;
+use crate::runtime::supervisor::Policy;
+use crate::store::{Store, dir_of, key};
+use crate::vendors::http::{CallContext, CallLog as _, CallRecord};
+use serde_json::{Value, json};
+use spend::ids::FlowId;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const REVISION: &str = r#"
+version = 1
+[[connection]]
+id = "cards"
+kind = "brex"
+url = "http://127.0.0.1:1"
+network = { proxy = "none", allow_plain_loopback = true }
+[[connection]]
+id = "erp"
+kind = "epicor"
+url = "http://127.0.0.1:1"
+network = { proxy = "none", allow_plain_loopback = true }
+[[flow]]
+id = "cards"
+source = "cards"
+target = "erp"
+company = "EPIC06"
+document = "journal"
+prefix = "CRD"
+start = "2026-01-01"
+[flow.mapping]
+use_category_code = true
+offset_card = "2200"
+offset_reimbursable = "2100"
+"#;
+
+struct Stage {
+    plane: Plane,
+    host: Host,
+    store: Store,
+    _home: tempfile::TempDir,
+}
+
+fn parts(home: &Path, file: &Path, store: &Store, clock: &Clock) -> Parts {
+    let effective = effective(known(store).unwrap(), home, file).unwrap();
+    Parts {
+        config: effective.valid,
+        store: store.clone(),
+        home: home.to_owned(),
+        clock: clock.clone(),
+        policy: Policy::default(),
+        test_hooks: false,
+        machine: effective.machine,
+        fenced: None,
+    }
+}
+
+impl Stage {
+    /// An enrolled agent that has no configuration yet.
+    async fn begin() -> Self {
+        let plane = Plane::start().await;
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(
+            home.path().join("guard-rails.toml"),
+            "version = 1\norigins = [\"http://127.0.0.1:1\"]\n",
+        )
+        .unwrap();
+        let file: PathBuf = home.path().join("purser.toml");
+        let clock = Clock::system();
+        let keys = key::create_or_open(home.path(), None).unwrap();
+        let store = Store::open(&dir_of(home.path()), keys, clock.clone()).unwrap();
+        let enrolled = enroll(wish(&plane.url, "AAAA-BBBB"), &clock).await.unwrap();
+        store.commit(enrolled.batch("person:ann".to_owned())).await.unwrap();
+        let host = Host::start(parts(home.path(), &file, &store, &clock), Jitter::Off, file);
+        Self { plane, host, store, _home: home }
+    }
+
+    /// Goes on until it is so.
+    async fn until(&mut self, what: &str, wanted: impl Fn(&Self) -> bool) {
+        let work = async {
+            while !wanted(self) {
+                tokio::select! {
+                    () = self.host.step() => {}
+                    () = tokio::time::sleep(Duration::from_millis(20)) => {}
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), work).await.unwrap_or_else(|_| panic!("never: {what}"));
+    }
+}
+
+fn revision(number: u64, toml: &str) -> Value {
+    json!({
+        "number": number, "toml": toml, "hash": blake3::hash(toml.as_bytes()).to_hex().to_string(),
+        "by": "ann", "at": "2026-08-10T11:00:00Z",
+    })
+}
+
+#[actix_rt::test]
+async fn an_agent_without_a_configuration_takes_one_up_obeys_and_stops_when_it_is_fenced() {
+    let mut stage = Stage::begin().await;
+    assert_eq!(stage.host.agent().flow_ids().count(), 0);
+    stage.plane.deliver("d1", "revision", revision(1, REVISION));
+    stage.until("the flow of the revision", |stage| stage.host.agent().flow_ids().count() == 1).await;
+    stage.until("the verdict", |stage| stage.plane.told("revision").len() == 1).await;
+    let expires = (Clock::system().now() + chrono::TimeDelta::hours(1)).to_rfc3339();
+    let command = json!({ "by": "ann", "reason": "month end", "expires": expires,
+                          "verb": { "verb": "pause", "flow": "cards" } });
+    stage.plane.deliver("d2", "command", command);
+    stage.until("the result", |stage| stage.plane.told("result").len() == 1).await;
+    assert_eq!(stage.plane.told("result")[0]["result"]["outcome"], "done");
+    assert!(stage.host.agent().is_paused(&FlowId::new("cards")).unwrap());
+    stage.plane.lock().fenced = Some("another machine is older".to_owned());
+    stage.until("the fence", |stage| stage.host.agent().parts().fenced.is_some()).await;
+    stage.until("that it is shown", |stage| stage.host.status().link.unwrap().fenced.is_some()).await;
+    let order = Order::Run { flow: FlowId::new("cards"), expect: None, consent: None };
+    let Obeyed::Refused { why } = stage.host.agent().obey(order).await else { panic!("it ran") };
+    assert!(why.contains("fenced") && why.contains("another machine is older"), "{why}");
+    stage.host.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_call_that_would_have_sent_a_secret_astray_is_told_to_the_control_plane() {
+    let mut stage = Stage::begin().await;
+    let record = CallRecord {
+        at: Clock::system().now(),
+        connection: "erp".into(),
+        operation: "x".to_owned(),
+        method: "GET".to_owned(),
+        url: "https://evil.example.test/".to_owned(),
+        request_headers: Vec::new(),
+        request_body: String::new(),
+        status: None,
+        answer_body: String::new(),
+        duration_ms: 0,
+        error: Some("a secret of this call is bound to https://erp.example.test:443".to_owned()),
+        security_event: true,
+        context: CallContext::default(),
+    };
+    AuditLog(stage.store.clone()).record(record);
+    let is_told = |stage: &Stage| !stage.plane.told("notice").is_empty();
+    stage.until("the notice", is_told).await;
+    let notice = stage.plane.told("notice").pop().unwrap();
+    assert_eq!(
+        (notice["code"].as_str(), notice["concerns"].as_str()),
+        (Some("secret-for-another-origin"), Some("erp"))
+    );
+    stage.host.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_running_agent_is_enrolled_and_leaves_without_a_restart() {
+    let mut stage = Stage::begin().await;
+    stage.until("the first sync", |stage| !stage.plane.lock().syncs.is_empty()).await;
+    let by = crate::flows::replay::Decision { by: "ann".to_owned(), note: String::new() };
+    assert_eq!(stage.host.agent().obey(Order::Leave { decision: by.clone() }).await, Obeyed::Done);
+    stage.host.keep_link();
+    assert!(stage.host.status().link.is_none() && stage.store.enrollment().unwrap().is_none());
+    stage.plane.lock().code = "CCCC-DDDD".to_owned();
+    let enrolled = enroll(wish(&stage.plane.url, "CCCC-DDDD"), &Clock::system()).await.unwrap();
+    let sealed = enrolled.seal(stage.host.agent().home()).unwrap();
+    let join = Order::Join { sealed, decision: by };
+    assert_eq!(stage.host.agent().obey(join).await, Obeyed::Done);
+    stage.host.keep_link();
+    let before = stage.plane.lock().syncs.len();
+    stage.until("a sync of the new identity", |stage| stage.plane.lock().syncs.len() > before).await;
+    stage.host.stop().await;
+}

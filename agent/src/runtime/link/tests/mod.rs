@@ -1,0 +1,9 @@
+//! The link against a small control plane: what it says of itself, what it takes, and what it does not believe.
+
+mod bench;
+mod deliveries;
+mod enrolling;
+mod hosted;
+mod weather;
+
+mod plane;

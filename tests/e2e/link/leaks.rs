@@ -1,0 +1,47 @@
+//! Reading all that the control plane keeps, also its logs and backups, gives no credential, no webhook's content and no
+//! text of a record.
+
+use purser_proto::link::command::Verb;
+use sandbox::harness::{ControlOptions, SandboxOptions, Secrets, System};
+use sandbox::invariants::Needles;
+
+use super::site::{ROUTE, Site, until};
+use crate::stage::{quick, wait_for};
+
+pub(super) async fn nothing_secret_is_left_at_the_control_plane(on: ControlOptions) {
+    let options = SandboxOptions { secrets: Secrets::canaries(0x1EA6), plant: true, ..quick(30) };
+    let mut site = Site::bare(on, options).await;
+    site.configure(&site.stage.config.render()).await;
+    site.seal(System::Epicor, &[]).await;
+    let hook = site.listen().await;
+    assert_eq!(site.run().await.0, "done");
+    let booked = site.stage.documents();
+    let bought = site.buy(9876);
+    assert!(wait_for(|| site.stage.documents() == booked + 1).await, "no document");
+    for verb in [Verb::Preview { flow: ROUTE.flow().into() }, Verb::Diagnostics, Verb::RotateKeys] {
+        site.ask(verb).await;
+    }
+    // One that the agent does not take, so that it stays there.
+    site.stop().await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let body = "canary of a body that nobody has fetched";
+    let url = format!("{}{hook}", site.control.address());
+    assert_eq!(client.post(url).body(body).send().await.unwrap().status(), 200);
+    let secrets = &site.stage.sandbox.secrets;
+    let company = site.stage.sandbox.brex.state()["company_id"].as_str().unwrap().to_owned();
+    let needles = Needles::default()
+        .with("a secret", site.stage.hidden())
+        .with("an account name", [secrets.user.as_str()])
+        .with("a text of a record", site.stage.sandbox.planted.iter().map(String::as_str))
+        .with("a webhook's content", [body, bought.as_str(), company.as_str(), "ACCOUNTING_RECORD_READY"]);
+    let kept = site.control.kept().unwrap();
+    assert!(kept.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() > 10_000, "nothing was looked at");
+    for (place, bytes) in kept {
+        assert_eq!(needles.in_bytes(&bytes), Default::default(), "in {place}");
+    }
+    // The search can fail: the id of the agent is there.
+    let known = Needles::default().with("the agent", [site.id.as_str()]);
+    let kept = site.control.kept().unwrap();
+    assert!(kept.iter().any(|(_, bytes)| !known.in_bytes(bytes).is_empty()));
+    until("copies of secrets are gone", async || site.desk.agent(&site.id).await.in_force == 1).await;
+}
