@@ -5,6 +5,7 @@
 
 mod bare;
 mod ceiling;
+mod control;
 mod process;
 mod sample;
 mod spend_run;
@@ -46,6 +47,12 @@ struct Cli {
     /// Minutes at the vendors' rate ceilings, in real time; 0 leaves them out.
     #[arg(long, value_name = "N")]
     minutes: Option<u32>,
+    /// Databases of the control plane; both unless named.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    database: Vec<control::Engine>,
+    /// Agents that the control plane keeps waiting.
+    #[arg(long, value_name = "N")]
+    agents: Option<usize>,
     /// Leave everything out but these.
     #[arg(long, value_name = "MEASURE", value_delimiter = ',')]
     only: Vec<Measure>,
@@ -65,6 +72,7 @@ enum Measure {
     Run,
     Store,
     Ceiling,
+    Control,
 }
 
 #[derive(Debug, Subcommand)]
@@ -141,6 +149,9 @@ async fn whole(cli: &Cli) -> Result<()> {
         rows.extend(store::commits(if cli.quick { 200 } else { 1_000 }).await?);
         rows.extend(store::measure(sizes, &say).await?);
     }
+    if wanted(Measure::Control) {
+        rows.extend(control_plane(cli).await?);
+    }
     if let Some(ceiling) = ceiling {
         say(&format!("the end of {minutes} min at the rate ceilings"));
         rows.extend(ceiling.await??);
@@ -152,6 +163,21 @@ async fn whole(cli: &Cli) -> Result<()> {
         Form::Json => print(&outcome),
         Form::Table => show(&outcome),
     }
+}
+
+async fn control_plane(cli: &Cli) -> Result<Vec<Row>> {
+    let mut sizes = match cli.quick {
+        true => control::Sizes { agents: 500, webhooks: 5_000, seconds: 5, bookings: 20 },
+        false => control::Sizes { agents: 10_000, webhooks: 100_000, seconds: 30, bookings: 100 },
+    };
+    sizes.agents = cli.agents.unwrap_or(sizes.agents);
+    let both = [control::Engine::Sqlite, control::Engine::Postgres];
+    let engines = if cli.database.is_empty() { both.to_vec() } else { cli.database.clone() };
+    let mut rows = vec![control::binary().await?];
+    for engine in engines {
+        rows.extend(control::measure(engine, sizes, &say).await?);
+    }
+    Ok(rows)
 }
 
 fn show(outcome: &Outcome) -> Result<()> {

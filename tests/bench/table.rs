@@ -21,7 +21,7 @@ pub(crate) enum Target {
 pub(crate) struct Row {
     /// Stable name, for comparison between runs.
     pub(crate) id: &'static str,
-    /// Of which flow; `None` = of the agent or its store as such.
+    /// Of which flow, or with which database; `None` = of a program or its store as such.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) flow: Option<&'static str>,
     /// What was measured, in words.
@@ -47,7 +47,7 @@ impl Row {
         Self { id, flow: None, measure, value, unit, floor: None, ratio: None, target: None, ok: None }
     }
 
-    /// The same as a figure of one flow.
+    /// The same as a figure of one flow, or with one database.
     #[must_use]
     pub(crate) fn of(mut self, flow: &'static str) -> Self {
         self.flow = Some(flow);

@@ -35,6 +35,23 @@ impl Cluster {
     /// # Errors
     /// When PostgreSQL is not installed, or says why it does not start.
     pub fn start() -> Result<Self> {
+        Self::begin(&["-F"])
+    }
+
+    /// The same, but what it has acknowledged is on the disk: for measurements.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn durable() -> Result<Self> {
+        Self::begin(&[])
+    }
+
+    /// Whether there is anything to start.
+    pub fn is_installed() -> bool {
+        programs().is_ok()
+    }
+
+    fn begin(further: &[&str]) -> Result<Self> {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("purser-postgres-").tempdir()?;
         let data = folder.path().join("data");
@@ -61,7 +78,8 @@ impl Cluster {
         let server = program(&programs, "postgres")
             .arg("-D")
             .arg(&data)
-            .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", "", "-F"])
+            .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", ""])
+            .args(further)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
