@@ -45,11 +45,7 @@ impl Scrub {
             return text;
         }
         self.spellings.iter().fold(text, |text, secret| {
-            if holds(&text, secret) {
-                Cow::Owned(text.replace(secret.as_str(), "[secret]"))
-            } else {
-                text
-            }
+            if holds(&text, secret) { Cow::Owned(text.replace(secret.as_str(), "[secret]")) } else { text }
         })
     }
 }
