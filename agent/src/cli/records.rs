@@ -73,9 +73,9 @@ What is remembered: purser merchants list. Exit code 4: the record still waits."
     /// Close a held record that was dealt with by hand, or one that is booked and cannot be marked in the spend system.
     /// The ERP is not called.
     #[command(after_help = "\
-A held record is never booked by the agent after that, except one that was reported (--report-failure) and that the
-spend system offers again later: it is planned anew.
-A record that is in the ERP, and whose mark in the spend system has failed, stays booked and is not marked any more.
+A held record is never booked by the agent after that, except one that was reported
+(--report-failure) and that the spend system offers again later: it is planned anew. A record that
+is in the ERP, and whose mark in the spend system has failed, stays booked and is not marked again.
 
 Examples:
   purser records handle R00480193 --note 'booked by hand as journal 2026/GJ/512'

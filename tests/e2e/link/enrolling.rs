@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use sandbox::harness::{Control, ControlOptions};
+use sandbox::harness::{Control, ControlOptions, Home, Purser};
 
 use super::hand::Hand;
 
@@ -29,6 +29,32 @@ pub(super) async fn of_a_hundred_that_use_one_code_one_wins(on: ControlOptions) 
     assert_eq!(Hand::new().enroll(&urls[0], &code).await.0, 403);
     let agents = control.says(&["agent", "list", "--tenant", control.tenant()]).await.unwrap();
     assert_eq!(agents.lines().count(), 2, "{agents}");
+}
+
+pub(super) async fn a_code_is_typed_as_people_type(on: ControlOptions) {
+    let control = Control::start(on).await.unwrap();
+    let home = Home::new().unwrap();
+    let purser = Purser::new(home.path()).await.unwrap();
+    let address = control.address();
+    let usual = ["enroll", &address, "-", "--allow-plain-loopback", "--proxy", "none"];
+    let typed = control.code().await.unwrap().to_lowercase().replace('-', " ").replace('0', "O");
+    let enrolled = purser.run_with_input(&usual, &typed).await.unwrap();
+    assert_eq!(enrolled.code, Some(0), "{}", enrolled.words());
+    // The same fingerprint on both sides.
+    let status = purser.json(&["status"]).await.unwrap().1.to_string();
+    let listed = control.says(&["agent", "list", "--tenant", control.tenant()]).await.unwrap();
+    let id = listed.lines().nth(1).and_then(|line| line.split_whitespace().next()).unwrap();
+    let shown = control.shown(id).await.unwrap();
+    assert!(enrolled.stdout.contains(&shown["fingerprint"]), "{}", enrolled.words());
+    assert!(status.contains(id), "{status}");
+    // A second code is for a second identity, which somebody must want.
+    let again = purser.run_with_input(&usual, &control.code().await.unwrap()).await.unwrap();
+    assert!(again.code != Some(0) && again.stderr.contains("--again"), "{}", again.words());
+    // A wrong one is named as what it is.
+    let other = Home::new().unwrap();
+    let wrong = Purser::new(other.path()).await.unwrap().run_with_input(&usual, "AAAA-BBBB-CCCC-DDDD").await;
+    let wrong = wrong.unwrap();
+    assert!(wrong.code != Some(0) && wrong.stderr.contains("code"), "{}", wrong.words());
 }
 
 pub(super) async fn a_request_counts_once_on_whichever_node(on: ControlOptions) {

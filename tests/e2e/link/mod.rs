@@ -37,7 +37,8 @@ macro_rules! on_both {
 }
 
 on_both! {
-    enrolling: of_a_hundred_that_use_one_code_one_wins, a_request_counts_once_on_whichever_node;
+    enrolling: of_a_hundred_that_use_one_code_one_wins, a_request_counts_once_on_whichever_node,
+        a_code_is_typed_as_people_type;
     configuring: a_revision_is_put_in_force_and_a_refused_one_keeps_the_last_good,
         an_agent_without_a_file_works_by_revision_and_sealed_secrets_alone;
     hooks: a_signed_webhook_leads_to_a_document, senders_are_never_told_that_an_event_is_lost;
