@@ -49,7 +49,7 @@ async fn somebody_is_told_tried_changed_and_removed() {
 }
 
 #[actix_web::test]
-async fn a_destination_leads_outside_and_a_webhook_needs_a_key() {
+async fn a_destination_leads_outside_and_its_secret_is_shown_once() {
     let world = World::new().await;
     let ask = |target: &str| json!({"way": "webhook", "target": target});
     for inside in
@@ -60,8 +60,16 @@ async fn a_destination_leads_outside_and_a_webhook_needs_a_key() {
         assert_eq!(got.status, 422, "{inside}: {got:?}");
     }
     let outside = ask("https://alerts.example.test/in");
-    let got = world.ask(&world.owner(), Method::POST, "/v1/alerts/destinations", Some(&outside)).await;
-    assert!(got.status == 409 && got.body.contains("alerts.key"), "{got:?}");
+    let made = world.ask(&world.owner(), Method::POST, "/v1/alerts/destinations", Some(&outside)).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let made = made.json();
+    let secret = made["secret"].as_str().unwrap();
+    assert!(secret.starts_with("whsec_"), "{made}");
+    let all = world.ask(&world.owner(), Method::GET, "/v1/alerts/destinations", None).await;
+    assert!(!all.body.contains("whsec_"), "{all:?}");
+    let path = format!("/v1/alerts/destinations/{}/secret", made["id"].as_str().unwrap());
+    let fresh = world.ask(&world.owner(), Method::POST, &path, None).await.json();
+    assert!(fresh["secret"].as_str().unwrap().starts_with("whsec_") && fresh["secret"] != secret, "{fresh}");
     let strange = json!({"way": "mail", "target": "ops@example.test", "kinds": ["weather"]});
     let got = world.ask(&world.owner(), Method::POST, "/v1/alerts/destinations", Some(&strange)).await;
     assert!(got.status == 422 && got.body.contains("agent-offline"), "{got:?}");
