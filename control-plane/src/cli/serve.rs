@@ -24,8 +24,8 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
     /// Any other setting, such as `--set limits.connections=50000`.
-    #[arg(long = "set", value_name = "SETTING=VALUE", value_parser = setting)]
-    settings: Vec<(String, String)>,
+    #[arg(long, value_name = "SETTING=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -39,7 +39,7 @@ impl Serve {
     /// The settings that flags give.
     pub(super) fn flags(&self) -> Vec<(&str, String)> {
         let mut flags: Vec<(&str, String)> =
-            self.settings.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+            self.set.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
         let mut add = |name, value: Option<String>| flags.extend(value.map(|value| (name, value)));
         add("server.listen", self.listen.map(|address| address.to_string()));
         add("tls.certificate", self.certificate.clone());
