@@ -88,6 +88,8 @@ pub(crate) async fn binary() -> Result<Row> {
 struct Ground {
     engine: Engine,
     sizes: Sizes,
+    /// Agents that were asked for; there are fewer where so many files cannot be open.
+    asked: usize,
     binary: PathBuf,
     database: String,
     desk: Desk,
@@ -96,8 +98,9 @@ struct Ground {
 }
 
 impl Ground {
-    async fn lay(engine: Engine, mut sizes: Sizes) -> Result<Option<Self>> {
-        sizes.agents = sizes.agents.min(open_files()?.saturating_sub(OTHER_FILES));
+    async fn lay(engine: Engine, sizes: Sizes) -> Result<Option<Self>> {
+        let (asked, files) = (sizes.agents, open_files()?.saturating_sub(OTHER_FILES));
+        let sizes = Sizes { agents: asked.min(files), ..sizes };
         let folder = tempfile::Builder::new().prefix("purser-bench-").tempdir()?;
         let cluster = match engine {
             Engine::Sqlite => None,
@@ -110,12 +113,16 @@ impl Ground {
         };
         let desk = Desk::open(&database).await?;
         let binary = node::binary().await?;
-        Ok(Some(Self { engine, sizes, binary, database, desk, folder, _cluster: cluster }))
+        Ok(Some(Self { engine, sizes, asked, binary, database, desk, folder, _cluster: cluster }))
     }
 
     async fn measure(self, say: &dyn Fn(&str)) -> Result<Vec<Row>> {
         say("starts");
         let mut rows = self.starts().await?;
+        if self.asked > self.sizes.agents {
+            let words = "agents asked for; `ulimit -n` allows fewer";
+            rows.push(Row::new("control.asked", words, self.asked as f64, ""));
+        }
         let node = self.node().await?;
         tokio::time::sleep(REST).await;
         let idle = node.memory()?.rss as f64;
@@ -134,7 +141,11 @@ impl Ground {
         );
         node.kill().await?;
         say("webhooks that a real agent books");
-        rows.extend(self.bookings().await?);
+        match self.bookings().await {
+            Ok(booked) => rows.extend(booked),
+            // The rows above have taken minutes, and stand without it.
+            Err(error) => say(&format!("not measured: {error:#}")),
+        }
         self.desk.leave().await;
         Ok(rows)
     }

@@ -149,3 +149,17 @@ async fn open(settings: &Settings) -> Result<Store, StoreError> {
 
 /// Who did it, where no person is known: whoever may use this machine's database.
 const BY: &str = "command line";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_setting_can_be_given_to_serve_beside_a_settings_file() {
+        let words = ["purser-control", "--settings", "a.toml", "serve", "--set", "limits.connections=50000"];
+        let cli = Cli::try_parse_from(words).unwrap();
+        assert_eq!(cli.settings.as_deref(), Some(Path::new("a.toml")));
+        let Noun::Serve(serve) = cli.noun else { panic!("another noun") };
+        assert_eq!(serve.flags(), [("limits.connections", "50000".to_owned())]);
+    }
+}

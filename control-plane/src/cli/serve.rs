@@ -29,8 +29,8 @@ pub(super) struct Serve {
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// Any other setting, such as `--set limits.connections=50000`.
-    #[arg(long = "set", value_name = "SETTING=VALUE", value_parser = setting)]
-    settings: Vec<(String, String)>,
+    #[arg(long, value_name = "SETTING=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -44,7 +44,7 @@ impl Serve {
     /// The settings that flags give.
     pub(super) fn flags(&self) -> Vec<(&str, String)> {
         let mut flags: Vec<(&str, String)> =
-            self.settings.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+            self.set.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
         let mut add = |name, value: Option<String>| flags.extend(value.map(|value| (name, value)));
         add("server.listen", self.listen.map(|address| address.to_string()));
         add("server.public_url", self.public_url.clone());
