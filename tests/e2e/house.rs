@@ -21,14 +21,21 @@ const FLOORS: &[(&str, u8)] = &[
 
 /// The floor of each module of the control plane.
 const PLANE_FLOORS: &[(&str, u8)] = &[
+    ("alerts", 1),
     ("clock", 1),
+    ("drain", 1),
+    ("metrics", 1),
     ("secrets", 1),
+    ("settings", 1),
     ("store", 1),
+    ("accounts", 2),
     ("configurations", 2),
     ("ingress", 2),
     ("link", 2),
+    ("notify", 2),
     ("wake", 2),
     ("api", 3),
+    ("request", 3),
     ("server", 4),
     ("cli", 5),
     ("testing", 5),
