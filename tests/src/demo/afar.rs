@@ -93,7 +93,7 @@ impl Stage {
     }
 
     /// A webhook becomes a document, and a held record is tried again by somebody who sits elsewhere.
-    pub(super) async fn from_afar(&self, seen: &mut Seen) -> Result<()> {
+    pub(super) async fn reach_from_afar(&self, seen: &mut Seen) -> Result<()> {
         self.voice.step(8, "From afar: a webhook, and a held record that somebody tries again");
         let Some(id) = self.enrolled.get().filter(|_| self.routes().any(|route| route == Route::BrexEpicor))
         else {
@@ -109,8 +109,8 @@ impl Stage {
             self.one_more("a webhook", self.steer(System::Brex, "add-spend", &self.purchase()?)).await?;
         seen.webhook_ms = u64::try_from(begun.as_millis()).ok();
         self.voice.say(&format!(
-            "a card purchase was approved; Brex signed an event, the control plane sealed it, the agent fetched the record \
-             and booked it: {} ms",
+            "a card purchase was approved; Brex signed an event, the control plane sealed it, the agent fetched the record and\n   \
+             booked it: {} ms",
             begun.as_millis()
         ));
         self.replay(id, seen).await?;

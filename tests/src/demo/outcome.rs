@@ -39,7 +39,7 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Documents that were booked from afar, after the runs.
-    pub(super) fn from_afar(&self) -> u64 {
+    pub(super) fn booked_afar(&self) -> u64 {
         u64::from(self.webhook_ms.is_some()) + u64::from(self.replayed.is_some())
     }
 }

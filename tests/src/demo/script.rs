@@ -34,7 +34,7 @@ impl Stage {
         self.what_was_held().await?;
         self.prove(&mut seen).await?;
         self.second_run(&mut seen).await?;
-        self.from_afar(&mut seen).await?;
+        self.reach_from_afar(&mut seen).await?;
         self.look_for_leaks(&mut seen)?;
         for admin in self.admins.values() {
             seen.misuse.extend(admin.misuse().await?);
@@ -330,7 +330,7 @@ impl Stage {
 
     /// The world knows which records carry a fault; all others must be booked.
     fn compare_with_the_world(&self, route: Route, tally: &Tally, seen: &mut Seen) {
-        let later = if route == Route::BrexEpicor { seen.from_afar() } else { 0 };
+        let later = if route == Route::BrexEpicor { seen.booked_afar() } else { 0 };
         let expected = self.expected_documents(route) + later;
         if tally.posted as u64 != expected {
             let (flow, one) = (route.flow(), route.record());
