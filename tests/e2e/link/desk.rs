@@ -1,7 +1,6 @@
 //! Whoever sits at the control plane. The floors below the HTTP interface are used as the command line uses them: on the
 //! same database, beside the server that runs.
 
-use chrono::{TimeDelta, Utc};
 use purser_control::clock::{Clock, millis};
 use purser_control::configurations::{Configurations, Wanted};
 use purser_control::store::agents::{self, Agent};
@@ -99,7 +98,7 @@ impl Desk {
             verb,
             by: BY.to_owned(),
             reason: "test".to_owned(),
-            expires_at: (Utc::now() + TimeDelta::minutes(30)).timestamp_millis(),
+            expires_at: millis(&self.clock) + 30 * 60_000,
         };
         let now = millis(&self.clock);
         self.store

@@ -2,15 +2,22 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use purser::clock::Clock;
 use purser_proto::link::assertion::{Asserted, Assertion, Claims, HEADER};
 use purser_proto::link::enrollment::PublicKeys;
 use purser_proto::link::{ENROLL, SYNC};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
+use spend::Timestamp;
+
+/// The time by this machine's clock, which the agents of these tests work by.
+pub(super) fn now() -> Timestamp {
+    Clock::system().now()
+}
 
 /// A client for plain HTTP on this machine.
+#[expect(clippy::disallowed_methods, reason = "no vendor is called, and nothing secret is sent")]
 pub(super) fn client() -> reqwest::Client {
     // Whoever was first has installed it.
     drop(rustls::crypto::ring::default_provider().install_default());
@@ -45,7 +52,7 @@ impl Hand {
     fn sign(&self, who: &str, path: &'static str, message: &Value) -> Signed {
         let body = message.to_string().into_bytes();
         let nonce = std::array::from_fn(|_| fastrand::u8(..));
-        let claims = Claims { agent: who.to_owned(), at: Utc::now(), nonce };
+        let claims = Claims { agent: who.to_owned(), at: now(), nonce };
         let message = claims.message(Asserted { method: "POST", path, body: &body });
         let signature = self.signing.sign(&message).as_ref().try_into().unwrap();
         Signed { path, body, header: Assertion { claims, signature }.to_string() }
@@ -68,7 +75,7 @@ impl Hand {
 
     /// A request that is answered at once.
     pub(super) fn sync(&self, agent: &str) -> Signed {
-        let instance = json!({ "id": "life", "started": Utc::now().to_rfc3339() });
+        let instance = json!({ "id": "life", "started": now().to_rfc3339() });
         self.sign(agent, SYNC, &json!({ "version": 1, "instance": instance, "wait_seconds": 0 }))
     }
 }

@@ -2,11 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use purser_proto::link::enrollment::PublicKeys;
 use sandbox::harness::AgentConfig;
 use serde_json::{Value, json};
 
+use super::super::hand::now;
 use super::listener::Foreign;
 use super::server::{AGENT, Raw};
 
@@ -176,7 +177,7 @@ impl Knowledge<'_> {
             what,
             blow: Blow::Delivery(json!({
                 "kind": "command", "by": "mallory", "reason": "because", "verb": verb,
-                "expires": (Utc::now() + TimeDelta::seconds(expires)).to_rfc3339(),
+                "expires": (now() + TimeDelta::seconds(expires)).to_rfc3339(),
             })),
             taken: Taken::Command(taken),
         };
@@ -214,12 +215,12 @@ impl Knowledge<'_> {
 
     fn webhooks(&self) -> Vec<Attack> {
         let headers = json!({
-            "webhook-id": "msg_mallory", "webhook-timestamp": Utc::now().timestamp().to_string(),
+            "webhook-id": "msg_mallory", "webhook-timestamp": now().timestamp().to_string(),
             "webhook-signature": format!("v1,{}", STANDARD.encode([7; 32])),
         });
         let received = |agent: &str, connection: &str| {
             json!({
-                "agent": agent, "connection": connection, "received_at": Utc::now().to_rfc3339(), "headers": headers,
+                "agent": agent, "connection": connection, "received_at": now().to_rfc3339(), "headers": headers,
                 "body_base64": STANDARD.encode(br#"{"event_type":"ACCOUNTING_RECORD_READY_FOR_EXPORT"}"#),
             })
         };
@@ -290,7 +291,7 @@ impl Knowledge<'_> {
 pub(super) fn revision(number: u64, toml: &str) -> Value {
     json!({
         "kind": "revision", "number": number, "toml": toml, "hash": blake3::hash(toml.as_bytes()).to_hex().as_str(),
-        "by": "mallory", "note": "", "at": Utc::now().to_rfc3339(),
+        "by": "mallory", "note": "", "at": now().to_rfc3339(),
     })
 }
 

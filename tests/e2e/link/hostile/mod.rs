@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use server::{Heard, Hostile};
 use std::collections::BTreeSet;
 
+use super::hand::now;
 use super::site::start;
 use crate::stage::{Stage, quick, wait_for};
 
@@ -102,7 +103,7 @@ impl Siege {
 
     /// Has the flow run, by the command that every machine allows.
     async fn run(&mut self) -> Value {
-        let expires = (chrono::Utc::now() + chrono::TimeDelta::minutes(10)).to_rfc3339();
+        let expires = (now() + chrono::TimeDelta::minutes(10)).to_rfc3339();
         let verb = json!({ "verb": "run", "flow": ROUTE.flow() });
         let body =
             json!({ "kind": "command", "by": "mallory", "reason": "go", "expires": expires, "verb": verb });
@@ -204,13 +205,13 @@ impl Siege {
 }
 
 fn report_of(heard: &Heard, delivery: &str) -> Option<Value> {
-    let bodies = heard.reports.iter().map(|report| &report["body"]);
-    bodies.filter(|body| body["delivery"] == delivery).next_back().cloned()
+    let mut bodies = heard.reports.iter().map(|report| &report["body"]);
+    bodies.rfind(|body| body["delivery"] == delivery).cloned()
 }
 
 fn after(heard: &Heard, reports: usize, kind: &str) -> Option<Value> {
-    let bodies = heard.reports.iter().skip(reports).map(|report| &report["body"]);
-    bodies.filter(|body| body["kind"] == kind).next_back().cloned()
+    let mut bodies = heard.reports.iter().skip(reports).map(|report| &report["body"]);
+    bodies.rfind(|body| body["kind"] == kind).cloned()
 }
 
 fn verdict(heard: &Heard, number: u64) -> Option<Value> {

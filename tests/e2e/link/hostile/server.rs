@@ -6,7 +6,6 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::Utc;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -16,6 +15,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+
+use super::super::hand::now;
 
 /// How it calls the agent.
 pub(super) const AGENT: &str = "ahostile01";
@@ -161,7 +162,7 @@ impl State {
     }
 
     fn message(&self) -> Value {
-        json!({ "version": 1, "at": Utc::now().to_rfc3339(), "reported": self.heard.last, "deliveries": self.queue })
+        json!({ "version": 1, "at": now().to_rfc3339(), "reported": self.heard.last, "deliveries": self.queue })
     }
 }
 
@@ -200,5 +201,5 @@ async fn answer(
 }
 
 fn httpdate_now() -> String {
-    Utc::now().format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    now().format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
