@@ -133,7 +133,7 @@ async fn listen(sandbox: &Sandbox, purser: &Purser, hook: &str) -> Result<()> {
         .build()?
         .post(format!("{}/v1/webhooks", sandbox.brex.url()))
         .bearer_auth(&sandbox.secrets.brex_token)
-        .header("Idempotency-Key", "register")
+        .header("Idempotency-Key", "5f0c8a52-7d1e-4c39-9b64-2e6a1d3f8b07")
         .header("content-type", "application/json")
         .body(endpoint.to_string());
     let answer = asked.send().await?;
