@@ -126,7 +126,7 @@ pub(super) async fn fetch(agent: &mut Lean) -> Result<Fetched> {
         }
         for delivery in deliveries.as_slice() {
             let DeliveryBody::Webhook(webhook) = &delivery.body else { continue };
-            if known.len() % LOOK_INTO == 0 {
+            if known.len().is_multiple_of(LOOK_INTO) {
                 let received = agent.agent.open(webhook);
                 ensure!(received.headers.contains_key("svix-id"), "a webhook came without its headers");
             }
@@ -139,7 +139,7 @@ pub(super) async fn fetch(agent: &mut Lean) -> Result<Fetched> {
 /// The floor: the same requests against a handler that reads the body and answers.
 pub(super) async fn bare(count: usize) -> Result<Sent> {
     let server = HttpServer::new(|| {
-        App::new().route("/hooks/bare", web::post().to(|_: web::Bytes| async { HttpResponse::NoContent() }))
+        App::new().route("/hooks/bare", web::post().to(|_: web::Bytes| async { HttpResponse::NoContent().finish() }))
     });
     let server = server.workers(2).disable_signals().shutdown_timeout(1).bind("127.0.0.1:0")?;
     let to = *server.addrs().first().context("no address")?;

@@ -143,7 +143,7 @@ impl Scene {
     }
 
     async fn open(&self) -> Vec<Alert> {
-        alerts::open(&mut *self.store.read().await.unwrap(), &self.tenant).await.unwrap()
+        alerts::open(&mut self.store.read().await.unwrap(), &self.tenant).await.unwrap()
     }
 
     async fn sent(&self, destination: &Destination) -> Vec<alert_messages::Sent> {
@@ -173,7 +173,7 @@ async fn an_alert_opens_goes_on_repeats_and_is_resolved() {
     assert_eq!(scene.evaluate().await.resolved, 1);
     assert!(scene.open().await.is_empty());
     let all =
-        alerts::list(&mut *scene.store.read().await.unwrap(), &scene.tenant, false, "", 10).await.unwrap();
+        alerts::list(&mut scene.store.read().await.unwrap(), &scene.tenant, false, "", 10).await.unwrap();
     assert_eq!(all.len(), 1);
     assert!(all[0].resolved_at.is_some());
     // It is the next one when it happens again.

@@ -93,7 +93,7 @@ async fn an_agent_that_waits_is_seen_in_the_figures_and_sent_home_at_the_end() {
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     // The database is closed, and whole for whoever comes next.
     let store = Store::open(&format!("sqlite:{}/control.db", folder.path().display())).await.unwrap();
-    assert_eq!(tenants::all(&mut *store.read().await.unwrap()).await.unwrap().len(), 1);
+    assert_eq!(tenants::all(&mut store.read().await.unwrap()).await.unwrap().len(), 1);
     store.close().await;
 }
 

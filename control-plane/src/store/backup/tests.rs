@@ -34,7 +34,7 @@ async fn add(store: &Store, name: &'static str) {
 }
 
 async fn names(store: &Store) -> Vec<String> {
-    let all = tenants::all(&mut *store.read().await.unwrap()).await.unwrap();
+    let all = tenants::all(&mut store.read().await.unwrap()).await.unwrap();
     all.into_iter().map(|tenant| tenant.name).collect()
 }
 
