@@ -139,7 +139,10 @@ pub(super) async fn fetch(agent: &mut Lean) -> Result<Fetched> {
 /// The floor: the same requests against a handler that reads the body and answers.
 pub(super) async fn bare(count: usize) -> Result<Sent> {
     let server = HttpServer::new(|| {
-        App::new().route("/hooks/bare", web::post().to(|_: web::Bytes| async { HttpResponse::NoContent().finish() }))
+        App::new().route(
+            "/hooks/bare",
+            web::post().to(|_: web::Bytes| async { HttpResponse::NoContent().finish() }),
+        )
     });
     let server = server.workers(2).disable_signals().shutdown_timeout(1).bind("127.0.0.1:0")?;
     let to = *server.addrs().first().context("no address")?;
