@@ -1,5 +1,5 @@
 //! The database: SQLite in one file, or PostgreSQL for several nodes. Both understand the same SQL here: `$1`
-//! placeholders, text, 64-bit integers and nothing else; what differs is in the migrations and in [`writer`].
+//! placeholders, text, 64-bit integers and nothing else; what differs is in the migrations and in `writer`.
 //!
 //! What a newcomer gets wrong: nothing writes but through [`Store::write`] or [`Store::append`]. On SQLite one task
 //! writes, many operations to a transaction; whoever asked is answered after the commit. Reading goes through a pool.

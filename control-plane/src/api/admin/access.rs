@@ -1,4 +1,4 @@
-//! Who may ask what. [`guard`] stands before every route: it finds out who asks, and refuses requests that a foreign page
+//! Who may ask what. `guard` stands before every route: it finds out who asks, and refuses requests that a foreign page
 //! makes a browser send. A handler takes [`Asked`] with the permission that it needs as a type, and cannot be reached
 //! without it; [`Own`] is for what everybody may do to their own account.
 
