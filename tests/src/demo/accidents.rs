@@ -97,7 +97,7 @@ impl Stage {
         lost: &mut BTreeMap<System, Vec<String>>,
     ) -> Result<(Finished, bool)> {
         let agent = self.purser.spawn(&["run", "--no-jitter"])?;
-        self.wait_until_up().await?;
+        self.wait_until_up(&agent).await?;
         let mut orders = Vec::new();
         for route in self.routes() {
             orders.push(self.purser.spawn(&["flows", "run", route.flow()])?);
@@ -129,9 +129,10 @@ impl Stage {
         Ok((killed, early))
     }
 
-    /// The service says in its status file which flows can take orders.
-    pub(super) async fn wait_until_up(&self) -> Result<()> {
+    /// The service says in its status file which flows can take orders. What an earlier one said does not count.
+    pub(super) async fn wait_until_up(&self, agent: &Agent) -> Result<()> {
         let file = self.home.path().join("status.json");
+        let pid = agent.pid();
         let up = || {
             let status: Value =
                 std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())?;
@@ -139,7 +140,8 @@ impl Stage {
                 let state = status.pointer(&format!("/flows/{}/actor/state", route.flow()));
                 state.is_some_and(|state| state == "running")
             };
-            self.routes().all(running).then_some(())
+            let own = status.get("pid").and_then(Value::as_u64) == pid.map(u64::from);
+            (own && self.routes().all(running)).then_some(())
         };
         let waited = async {
             while up().is_none() {

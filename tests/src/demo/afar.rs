@@ -101,7 +101,7 @@ impl Stage {
             return Ok(());
         };
         let agent = self.purser.spawn(&["run", "--no-jitter"])?;
-        self.wait_until_up().await?;
+        self.wait_until_up(&agent).await?;
         self.until("the link is up", async || anyhow::Ok(self.is_linked())).await?;
         let url = self.control.hook(id, BREX).await?;
         self.steer(System::Brex, "listen", &json!({ "url": url })).await?;
