@@ -1,7 +1,7 @@
 //! The control plane's binary.
 
 use clap::Parser as _;
-use purser_control::cli::Cli;
+use purser_control::cli::{self, Cli};
 use std::process::ExitCode;
 
 #[actix_web::main]
@@ -10,7 +10,7 @@ async fn main() -> ExitCode {
     match Cli::parse().run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", cli::told(&error));
             ExitCode::FAILURE
         }
     }

@@ -15,6 +15,8 @@ mod serve;
 mod tenant;
 mod user;
 
+pub use output::told;
+
 use crate::clock::Clock;
 use crate::settings::{self, Layers, Settings};
 use crate::store::{Store, StoreError};

@@ -28,3 +28,27 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) {
 pub(super) fn raw(text: &str) {
     print!("{text}");
 }
+
+/// An error with its causes, each said once: many name their cause themselves.
+pub fn told(error: &anyhow::Error) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !words.iter().any(|said| said.contains(&cause)) {
+            words.push(cause);
+        }
+    }
+    words.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_cause_that_an_error_names_itself_is_not_said_again() {
+        let refused = crate::store::Store::open("sqlite:/nowhere/at/all/control.db").await.unwrap_err();
+        let told = told(&anyhow::Error::new(refused).context("nothing is listed"));
+        assert!(told.starts_with("nothing is listed: the database cannot be opened"), "{told}");
+        assert_eq!(told.matches("unable to open").count(), 1, "{told}");
+    }
+}

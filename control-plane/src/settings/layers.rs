@@ -135,7 +135,7 @@ impl Layers {
             } else if find(name).is_some() || secret_file(name) {
                 self.given.insert(name.to_owned(), Given { value: Value::String(value), from: From::Flag });
             } else {
-                self.unknown(name, "see `purser-control serve --help`");
+                self.unknown(name, "control-plane/README.md lists all settings");
             }
         }
         self

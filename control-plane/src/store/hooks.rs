@@ -110,7 +110,7 @@ pub async fn create(tx: &mut Tx, new: &NewHook, at: Millis) -> Result<Hook, Stor
     allowed(&new.ceilings)?;
     let headers = headers(&new.headers)?;
     let id = draw_token()?.expose_secret().to_owned();
-    let kept = serde_json::to_string(&headers).map_err(|why| StoreError::damaged("hook", &id, why))?;
+    let kept = serde_json::to_string(&headers).map_err(|why| damaged(&id, why))?;
     sqlx::query(
         "insert into hooks
          (id, tenant, agent, connection, created_by, created_at, headers, largest_body, per_second, burst, most_bytes,
@@ -261,7 +261,7 @@ fn read(row: &AnyRow) -> Result<Hook, StoreError> {
         tenant: row.try_get("tenant")?,
         agent: row.try_get("agent")?,
         connection: row.try_get("connection")?,
-        headers: serde_json::from_str(&headers).map_err(|why| StoreError::damaged("hook", &id, why))?,
+        headers: serde_json::from_str(&headers).map_err(|why| damaged(&id, why))?,
         ceilings: Ceilings {
             largest_body: row.try_get("largest_body")?,
             per_second: row.try_get("per_second")?,
@@ -276,4 +276,9 @@ fn read(row: &AnyRow) -> Result<Hook, StoreError> {
         last_at: row.try_get("last_at")?,
         id,
     })
+}
+
+/// The address is confidential, so an error names its beginning only.
+fn damaged(id: &str, why: serde_json::Error) -> StoreError {
+    StoreError::damaged("hook", id.get(..8).unwrap_or_default(), why)
 }

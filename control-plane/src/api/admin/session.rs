@@ -189,6 +189,8 @@ pub(super) async fn views(admin: &Admin, user: &str, current: &str) -> Result<Ve
     responses((status = 204), (status = 404, body = Refusal)))]
 #[delete("/sessions/{id}")]
 async fn end_session(admin: Data<Admin>, own: Own, id: Path<Id>) -> Answer {
+    // A token that leaked must not lock its owner out.
+    own.0.session()?;
     let (user, session) = (own.0.principal.user.clone(), id.0.clone());
     let ended = admin.change(&own.0, "session.end", &id.0, move |tx| {
         Box::pin(async move { sessions::end(tx.connection(), &user, &session).await.map(|()| String::new()) })

@@ -155,6 +155,7 @@ async fn create_token(admin: Data<Admin>, own: Own, body: Body<NewToken>) -> Ans
     responses((status = 204), (status = 404, body = Refusal)))]
 #[delete("/me/tokens/{id}")]
 async fn revoke_own_token(admin: Data<Admin>, own: Own, id: Path<Id>) -> Answer {
+    own.0.session()?;
     let token = tokens::get(&mut *admin.store.read().await?, &own.0.tenant, &id.0).await?;
     if token.user != own.0.principal.user {
         return Err(Refusal::missing());
