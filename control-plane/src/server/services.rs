@@ -133,15 +133,17 @@ impl Services {
     }
 }
 
-/// Whether the store answers and has all the tables of this version.
+/// Whether the store answers, has all the tables of this version, and takes what is written.
 async fn reachable(store: &Store) -> Result<(), &'static str> {
     let mut connection = store.read().await.map_err(|_| "the store cannot be reached")?;
     let newest = sqlx::query_scalar::<_, i64>("select coalesce(max(number), 0) from migrations");
     match newest.fetch_one(&mut *connection).await {
-        Ok(newest) if newest == store::NEWEST => Ok(()),
-        Ok(_) => Err("the store belongs to another version"),
-        Err(_) => Err("the store does not answer"),
+        Ok(newest) if newest == store::NEWEST => {}
+        Ok(_) => return Err("the store belongs to another version"),
+        Err(_) => return Err("the store does not answer"),
     }
+    drop(connection);
+    store.commits().await.map_err(|_| "the store takes nothing that is written")
 }
 
 /// Serves until a signal ends it: the first lets running requests end, a second does not. `on_bound` is told the

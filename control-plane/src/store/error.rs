@@ -64,6 +64,9 @@ pub enum StoreError {
     /// The machine gives no random numbers.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
+    /// What was to be done in the database panicked.
+    #[error("an operation on the database ended in a defect of the program and was undone: please report it")]
+    Panicked,
     /// The program is stopping.
     #[error("the program is stopping")]
     Stopped,

@@ -124,6 +124,14 @@ impl Store {
         self.0.writer.append(operation).await
     }
 
+    /// Whether each writer commits: one that did so within the last seconds is believed, another one writes a row.
+    ///
+    /// # Errors
+    /// Why it does not; [`StoreError::Stopped`] when the store is closed.
+    pub async fn commits(&self) -> Result<(), StoreError> {
+        self.0.writer.check(|tx| Box::pin(turns::note_commit(tx))).await
+    }
+
     /// From here on this process wakes agents itself. Only the first call counts.
     pub fn set_waker(&self, waker: Waker) {
         // A second server on one store in one process would be woken by polling only, which tests do.

@@ -1,15 +1,19 @@
 //! The tasks that write. They run beside the requests, so a request that is cut off never leaves a transaction open.
-//! Each operation of a shared transaction has a savepoint of its own: its error undoes it and nothing else.
+//! Each operation of a shared transaction has a savepoint of its own: its error, and its panic, undo it and nothing else.
+//! A writer outlives a panic wherever it happens; the connection in the middle of which it was is closed.
 
 use super::engine::{Engine, POSTGRES_WRITERS};
 use super::error::StoreError;
 use super::{Connection, Observer, Waker};
 use crate::clock::Millis;
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use sqlx::AnyPool;
 use sqlx::Executor as _;
 use sqlx::pool::PoolConnection;
-use std::sync::{Arc, OnceLock};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -19,12 +23,25 @@ const BATCH: usize = 512;
 const QUEUE: usize = 4096;
 /// Writers of PostgreSQL that gather operations; the others take one at a time.
 const GATHERERS: u32 = 2;
+/// For how long a commit shows that a writer lives.
+const BELIEVED: Duration = Duration::from_secs(5);
 
 /// A transaction as an operation sees it.
 pub struct Tx {
     connection: PoolConnection<sqlx::Any>,
     engine: Engine,
     woken: Vec<String>,
+    /// Whether nothing is under way on the connection, so that others may have it.
+    settled: bool,
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if !self.settled {
+            // Nobody may get a connection that is in the middle of something.
+            self.connection.close_on_drop();
+        }
+    }
 }
 
 impl Tx {
@@ -59,7 +76,12 @@ where
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, bool> {
         Box::pin(async move {
             let Some(operation) = self.operation.take() else { return false };
-            let result = operation(tx).await;
+            let ended = AssertUnwindSafe(async { operation(tx).await }).catch_unwind().await;
+            let result = ended.unwrap_or_else(|_| {
+                // What it said was printed where it happened.
+                tracing::error!("an operation on the database panicked; it was undone");
+                Err(StoreError::Panicked)
+            });
             let good = result.is_ok();
             self.result = Some(result);
             good
@@ -71,7 +93,7 @@ where
             (Some(Ok(value)), Ok(())) => Ok(value),
             (Some(Ok(_)) | None, Err(error)) => Err(error),
             (Some(Err(error)), _) => Err(error),
-            (None, Ok(())) => Err(StoreError::Stopped),
+            (None, Ok(())) => Err(StoreError::Panicked),
         };
         // Whoever asked may have gone; what was written stays written.
         let _gone = self.to.send(result);
@@ -81,8 +103,12 @@ where
 type Queue = mpsc::Sender<Box<dyn Job>>;
 type Receiver = Arc<Mutex<mpsc::Receiver<Box<dyn Job>>>>;
 
+/// When the writers of one queue last committed; nothing when the last try failed.
+type Beat = Arc<std::sync::Mutex<Option<Instant>>>;
+
 pub(super) struct Writer {
     queues: std::sync::Mutex<Option<(Queue, Queue)>>,
+    beats: [Beat; 2],
     tasks: Mutex<Vec<JoinHandle<()>>>,
     pool: AnyPool,
 }
@@ -95,29 +121,33 @@ impl Writer {
         observer: &Arc<OnceLock<Observer>>,
     ) -> Self {
         let (single, singles) = mpsc::channel(QUEUE);
-        let worker = |receiver: &Receiver, batch| {
+        let beats = [Beat::default(), Beat::default()];
+        let worker = |receiver: &Receiver, batch, beat: &Beat| {
             let worker = Worker {
                 engine,
                 pool: pool.clone(),
                 batch,
+                beat: beat.clone(),
                 waker: waker.clone(),
                 observer: observer.clone(),
             };
-            tokio::spawn(worker.work(receiver.clone()))
+            tokio::spawn(worker.live(receiver.clone()))
         };
+        let [single_beat, append_beat] = &beats;
         let singles = Arc::new(Mutex::new(singles));
         let (append, tasks) = match engine {
-            Engine::Sqlite => (single.clone(), vec![worker(&singles, BATCH)]),
+            Engine::Sqlite => (single.clone(), vec![worker(&singles, BATCH, single_beat)]),
             Engine::Postgres => {
                 let (append, appends) = mpsc::channel(QUEUE);
                 let appends = Arc::new(Mutex::new(appends));
-                let singles = (GATHERERS..POSTGRES_WRITERS).map(|_| worker(&singles, 1));
-                let gatherers = (0..GATHERERS).map(|_| worker(&appends, BATCH));
+                let singles = (GATHERERS..POSTGRES_WRITERS).map(|_| worker(&singles, 1, single_beat));
+                let gatherers = (0..GATHERERS).map(|_| worker(&appends, BATCH, append_beat));
                 (append, singles.chain(gatherers).collect())
             }
         };
         Self {
             queues: std::sync::Mutex::new(Some((single, append))),
+            beats,
             tasks: Mutex::new(tasks),
             pool: pool.clone(),
         }
@@ -146,6 +176,22 @@ impl Writer {
         if single.same_channel(&append) { waiting(&single) } else { waiting(&single) + waiting(&append) }
     }
 
+    /// Has each queue that has not committed lately commit something.
+    pub(super) async fn check<F>(&self, operation: F) -> Result<(), StoreError>
+    where
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<(), StoreError>> + Copy + Send + 'static,
+    {
+        let (single, append) = self.queues().ok_or(StoreError::Stopped)?;
+        let of_one = single.same_channel(&append);
+        for (queue, beat) in [single, append].into_iter().zip(&self.beats).take(if of_one { 1 } else { 2 }) {
+            let last = *beat.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.is_none_or(|last| last.elapsed() >= BELIEVED) {
+                Self::ask(Some(queue), operation).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes nothing more and waits until everything is written.
     pub(super) async fn close(&self) {
         drop(self.locked().take());
@@ -162,7 +208,7 @@ impl Writer {
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, Option<(Queue, Queue)>> {
-        self.queues.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask<T, F>(queue: Option<Queue>, operation: F) -> Result<T, StoreError>
@@ -174,7 +220,7 @@ impl Writer {
         let job = Box::new(Operation { operation: Some(operation), result: None, to });
         let queue = queue.ok_or(StoreError::Stopped)?;
         queue.send(job).await.map_err(|_| StoreError::Stopped)?;
-        answer.await.map_err(|_| StoreError::Stopped)?
+        answer.await.map_err(|_| StoreError::Panicked)?
     }
 }
 
@@ -182,12 +228,25 @@ struct Worker {
     engine: Engine,
     pool: AnyPool,
     batch: usize,
+    beat: Beat,
     waker: Arc<OnceLock<Waker>>,
     observer: Arc<OnceLock<Observer>>,
 }
 
 impl Worker {
-    async fn work(self, queue: Receiver) {
+    /// Works until the queue is closed. A panic outside of all operations costs what was being written, not the writer.
+    async fn live(self, queue: Receiver) {
+        while AssertUnwindSafe(self.work(&queue)).catch_unwind().await.is_err() {
+            self.beats(false);
+            tracing::error!("a writer of the database panicked; it goes on with what comes next");
+        }
+    }
+
+    fn beats(&self, committed: bool) {
+        *self.beat.lock().unwrap_or_else(PoisonError::into_inner) = committed.then(Instant::now);
+    }
+
+    async fn work(&self, queue: &Receiver) {
         let mut jobs = Vec::new();
         loop {
             {
@@ -200,6 +259,7 @@ impl Worker {
                 observer(jobs.len());
             }
             let committed = self.transaction(&mut jobs).await;
+            self.beats(committed.is_ok());
             let failed = committed.as_ref().err().map(ToString::to_string);
             for job in jobs.drain(..) {
                 job.answer(match &failed {
@@ -215,12 +275,9 @@ impl Worker {
 
     async fn transaction(&self, jobs: &mut [Box<dyn Job>]) -> Result<Vec<String>, StoreError> {
         let connection = self.pool.acquire().await?;
-        let mut tx = Tx { connection, engine: self.engine, woken: Vec::new() };
+        let mut tx = Tx { connection, engine: self.engine, woken: Vec::new(), settled: false };
         let done = self.within(&mut tx, jobs).await;
-        if done.is_err() && tx.connection.execute("rollback").await.is_err() {
-            // Nobody may get a connection that is in the middle of something.
-            tx.connection.close_on_drop();
-        }
+        tx.settled = done.is_ok() || tx.connection.execute("rollback").await.is_ok();
         done.map(|()| std::mem::take(&mut tx.woken))
     }
 

@@ -116,3 +116,31 @@ async fn readiness_notices_a_store_of_another_version() {
     plane.end.send(()).unwrap();
     tokio::time::timeout(PATIENCE, plane.ended).await.unwrap().unwrap().unwrap();
 }
+
+#[actix_web::test]
+async fn readiness_notices_a_store_that_takes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let plane = start(folder.path()).await;
+    let run = async |statement: &'static str| {
+        let done = plane.services.store.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(statement).execute(tx.connection()).await?;
+                Ok(())
+            })
+        });
+        done.await
+    };
+    let ready = async || {
+        let io = TcpStream::connect(plane.addresses.main).await.unwrap();
+        ask(io, &get("/readyz", "connection: close\r\n")).await
+    };
+    run("create trigger full before insert on turns begin select raise(abort, 'full'); end").await.unwrap();
+    run("rollback").await.unwrap_err();
+    let answer = ready().await;
+    assert_eq!(status(&answer), 503);
+    assert!(answer.contains("takes nothing that is written"), "{answer}");
+    run("drop trigger full").await.unwrap();
+    assert_eq!(status(&ready().await), 200);
+    plane.end.send(()).unwrap();
+    tokio::time::timeout(PATIENCE, plane.ended).await.unwrap().unwrap().unwrap();
+}
