@@ -1,20 +1,26 @@
 //! Requests that wait, by agent. Whoever makes something for an agent wakes the request in which it waits, on whichever
 //! node that is: at once within a node and, on PostgreSQL, between nodes (`LISTEN`); within a second where another process
-//! wrote to the SQLite file.
+//! wrote to the SQLite file. A node that may have been deaf wakes all who wait.
 
-use crate::store::{Engine, Store, StoreError};
-use sqlx::Row as _;
+use crate::store::{Engine, Patience, Store, StoreError};
+use sqlx::postgres::PgListener;
+use sqlx::{Executor as _, Row as _};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 /// How often a server looks whether another process wrote to its SQLite file.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long a node waits until it tries to listen again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long it may take to begin to listen.
+const CONNECT: Duration = Duration::from_secs(10);
+/// A server that has told nothing for so many pings' patience is asked whether it is there.
+const QUIET: u32 = 3;
 
 /// The waiting requests of a node. Shared by cloning.
 #[derive(Clone, Default)]
@@ -172,33 +178,86 @@ async fn written_since(store: &Store, last: i64) -> Result<Vec<(i64, String)>, S
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
-async fn listen(store: &Store) -> Result<sqlx::postgres::PgListener, StoreError> {
-    let mut listener = sqlx::postgres::PgListener::connect(store.url()).await?;
-    listener.listen("purser_wake").await?;
-    Ok(listener)
+async fn listen(store: &Store) -> Result<PgListener, StoreError> {
+    let begun = async {
+        let mut listener = PgListener::connect(store.url()).await?;
+        // One that was lost is replaced here, where it is known that something may have been missed.
+        listener.eager_reconnect(false);
+        listener.listen("purser_wake").await?;
+        Ok(listener)
+    };
+    timeout(CONNECT, begun).await.unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut.into()))
 }
 
-async fn hear(store: Store, wake: Wake, mut listener: sqlx::postgres::PgListener) {
+/// Wakes until the connection is lost, or the server does not answer on it any more: of that nothing tells a connection
+/// that only listens.
+async fn heard(listener: &mut PgListener, patience: Patience, wake: &Wake) -> sqlx::Error {
     loop {
-        match listener.try_recv().await {
-            Ok(Some(notification)) => wake.wake(notification.payload()),
-            // The connection was lost and is made again; nobody knows what was said meanwhile.
-            Ok(None) => wake.wake_all(),
-            Err(error) => {
-                tracing::warn!(%error, "the database does not tell what other nodes write; trying again");
-                tokio::time::sleep(AGAIN).await;
-                if let Ok(again) = listen(&store).await {
-                    listener = again;
-                    wake.wake_all();
-                }
-            }
+        match timeout(patience.ping * QUIET, listener.try_recv()).await {
+            Ok(Ok(Some(notification))) => wake.wake(notification.payload()),
+            Ok(Ok(None)) => return std::io::Error::from(std::io::ErrorKind::ConnectionReset).into(),
+            Ok(Err(error)) => return error,
+            Err(_) => match timeout(patience.ping, listener.execute("select 1")).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => return error,
+                Err(_) => return std::io::Error::from(std::io::ErrorKind::TimedOut).into(),
+            },
         }
+    }
+}
+
+async fn hear(store: Store, wake: Wake, mut listener: PgListener) {
+    loop {
+        let error = heard(&mut listener, store.patience(), &wake).await;
+        tracing::warn!(%error, "the database does not tell what other nodes write; trying again");
+        listener = loop {
+            match listen(&store).await {
+                Ok(again) => break again,
+                Err(_) => tokio::time::sleep(AGAIN).await,
+            }
+        };
+        tracing::info!("the database tells again what other nodes write");
+        // Nobody knows what was said meanwhile.
+        wake.wake_all();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(unix)]
+    use crate::testing::{Postgres, Relay};
+
+    #[cfg(unix)]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_node_that_was_deaf_wakes_those_who_wait_and_hears_again() {
+        let server = Postgres::start().await;
+        let relay = Relay::open(&server);
+        let url = server.database().await;
+        let patience = Patience { ping: Duration::from_millis(100), ..Patience::default() };
+        let deaf = Store::open_with(&relay.through(&url), patience).await.unwrap();
+        let other = Store::open(&url).await.unwrap();
+        let wake = Wake::new();
+        let following = follow(&deaf, &wake).await.unwrap();
+        let parked = wake.park("a1");
+        let tell = || async {
+            let told = other.write(|tx| {
+                tx.wake("a1");
+                Box::pin(async { Ok(()) })
+            });
+            told.await.unwrap();
+        };
+        tell().await;
+        timeout(Duration::from_secs(20), parked.woken()).await.expect("it hears");
+        relay.silence();
+        tell().await;
+        timeout(Duration::from_secs(20), parked.woken()).await.expect("it notices that it was deaf");
+        tell().await;
+        timeout(Duration::from_secs(20), parked.woken()).await.expect("it hears again");
+        following.abort();
+        other.close().await;
+        timeout(Duration::from_secs(20), deaf.close()).await.expect("what is silent holds no end up");
+    }
 
     #[tokio::test]
     async fn a_request_is_woken_also_when_that_was_before_it_waited() {

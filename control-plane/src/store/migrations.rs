@@ -39,6 +39,9 @@ const LOCK: i64 = 0x7075_7273_6572;
 pub(super) async fn run(engine: Engine, writers: &AnyPool) -> Result<(), StoreError> {
     let mut connection = writers.acquire().await.map_err(StoreError::Open)?;
     if engine == Engine::Postgres {
+        // A step, and the wait for another node's, take as long as they take.
+        connection.close_on_drop();
+        connection.execute("set statement_timeout = 0").await?;
         sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut *connection).await?;
     }
     let done = apply_all(engine, &mut connection).await;

@@ -12,6 +12,7 @@ pub mod alerts;
 pub mod backup;
 pub mod codes;
 pub mod commands;
+mod connection;
 pub mod deliveries;
 mod engine;
 pub mod error;
@@ -32,6 +33,7 @@ pub mod turns;
 pub mod users;
 mod writer;
 
+pub use connection::{Connection, Patience};
 pub use engine::Engine;
 pub use error::StoreError;
 pub use migrations::NEWEST;
@@ -39,12 +41,8 @@ pub use writer::Tx;
 
 use futures_util::future::BoxFuture;
 use sqlx::AnyPool;
-use sqlx::pool::PoolConnection;
 use std::sync::{Arc, OnceLock};
 use writer::Writer;
-
-/// A connection to read with, or the one of a transaction.
-pub type Connection = sqlx::AnyConnection;
 
 /// Told which agent has something waiting, after the commit that made it so.
 pub type Waker = Box<dyn Fn(&str) + Send + Sync>;
@@ -59,6 +57,7 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     engine: Engine,
     url: String,
+    patience: Patience,
     readers: AnyPool,
     writer: Writer,
     waker: Arc<OnceLock<Waker>>,
@@ -72,13 +71,22 @@ impl Store {
     /// [`StoreError::Url`] for another kind of database, [`StoreError::Open`] when it cannot be opened,
     /// [`StoreError::Newer`] when a newer version has changed its tables.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Self::open_with(url, Patience::default()).await
+    }
+
+    /// The same, with another patience with a server on the network.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_with(url: &str, patience: Patience) -> Result<Self, StoreError> {
         let engine = Engine::of(url)?;
-        let (readers, writers) = engine.connect(url).await?;
+        let (readers, writers) = engine.connect(url, patience).await?;
         migrations::run(engine, &writers).await?;
         let waker = Arc::new(OnceLock::new());
         let observer = Arc::new(OnceLock::new());
-        let writer = Writer::start(engine, &writers, &waker, &observer);
-        Ok(Self(Arc::new(Inner { engine, url: url.to_owned(), readers, writer, waker, observer })))
+        let writer = Writer::start(engine, &writers, engine.patience(patience), &waker, &observer);
+        let url = url.to_owned();
+        Ok(Self(Arc::new(Inner { engine, url, patience, readers, writer, waker, observer })))
     }
 
     /// Which kind of database this is.
@@ -91,12 +99,18 @@ impl Store {
         &self.0.url
     }
 
+    /// How long a server on the network is waited for.
+    pub(crate) fn patience(&self) -> Patience {
+        self.0.patience
+    }
+
     /// A connection to read with.
     ///
     /// # Errors
     /// [`StoreError::Database`] when none is free for long, or the database cannot be reached.
-    pub async fn read(&self) -> Result<PoolConnection<sqlx::Any>, StoreError> {
-        Ok(self.0.readers.acquire().await?)
+    pub async fn read(&self) -> Result<Box<Connection>, StoreError> {
+        let connection = self.0.readers.acquire().await?;
+        Ok(Box::new(Connection::new(connection, self.0.engine.patience(self.0.patience))))
     }
 
     /// Does `operation` in a transaction and answers once it is durable. An error undoes this operation only.

@@ -1,6 +1,8 @@
 //! One list of behaviours, on both engines.
 
 mod accounts;
+#[cfg(unix)]
+mod silence;
 
 use super::agents::NewAgent;
 use super::codes::NewCode;

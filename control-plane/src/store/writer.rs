@@ -2,15 +2,15 @@
 //! Each operation of a shared transaction has a savepoint of its own: its error, and its panic, undo it and nothing else.
 //! A writer outlives a panic wherever it happens; the connection in the middle of which it was is closed.
 
+use super::connection::{Connection, Patience};
 use super::engine::{Engine, POSTGRES_WRITERS};
 use super::error::StoreError;
-use super::{Connection, Observer, Waker};
+use super::{Observer, Waker};
 use crate::clock::Millis;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use sqlx::AnyPool;
 use sqlx::Executor as _;
-use sqlx::pool::PoolConnection;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ const BELIEVED: Duration = Duration::from_secs(5);
 
 /// A transaction as an operation sees it.
 pub struct Tx {
-    connection: PoolConnection<sqlx::Any>,
+    connection: Connection,
     engine: Engine,
     woken: Vec<String>,
     /// Whether nothing is under way on the connection, so that others may have it.
@@ -38,8 +38,7 @@ pub struct Tx {
 impl Drop for Tx {
     fn drop(&mut self) {
         if !self.settled {
-            // Nobody may get a connection that is in the middle of something.
-            self.connection.close_on_drop();
+            self.connection.condemn();
         }
     }
 }
@@ -117,6 +116,7 @@ impl Writer {
     pub(super) fn start(
         engine: Engine,
         pool: &AnyPool,
+        patience: Option<Patience>,
         waker: &Arc<OnceLock<Waker>>,
         observer: &Arc<OnceLock<Observer>>,
     ) -> Self {
@@ -126,6 +126,7 @@ impl Writer {
             let worker = Worker {
                 engine,
                 pool: pool.clone(),
+                patience,
                 batch,
                 beat: beat.clone(),
                 waker: waker.clone(),
@@ -227,6 +228,7 @@ impl Writer {
 struct Worker {
     engine: Engine,
     pool: AnyPool,
+    patience: Option<Patience>,
     batch: usize,
     beat: Beat,
     waker: Arc<OnceLock<Waker>>,
@@ -274,7 +276,7 @@ impl Worker {
     }
 
     async fn transaction(&self, jobs: &mut [Box<dyn Job>]) -> Result<Vec<String>, StoreError> {
-        let connection = self.pool.acquire().await?;
+        let connection = Connection::new(self.pool.acquire().await?, self.patience);
         let mut tx = Tx { connection, engine: self.engine, woken: Vec::new(), settled: false };
         let done = self.within(&mut tx, jobs).await;
         tx.settled = done.is_ok() || tx.connection.execute("rollback").await.is_ok();
@@ -322,12 +324,12 @@ impl Worker {
             match tx.engine {
                 Engine::Postgres => {
                     let notify = sqlx::query("select pg_notify('purser_wake', $1)").bind(agent.as_str());
-                    notify.execute(&mut *tx.connection).await?;
+                    notify.execute(&mut tx.connection).await?;
                 }
                 Engine::Sqlite if self.waker.get().is_none() => {
                     let note =
                         sqlx::query("insert into wakes (agent, at) values ($1, $2)").bind(agent.as_str());
-                    note.bind(now()).execute(&mut *tx.connection).await?;
+                    note.bind(now()).execute(&mut tx.connection).await?;
                 }
                 Engine::Sqlite => {}
             }

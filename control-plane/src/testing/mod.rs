@@ -6,8 +6,12 @@ mod agent;
 mod plane;
 #[cfg(unix)]
 mod postgres;
+#[cfg(unix)]
+mod relay;
 
 pub use agent::{Answered, TestAgent};
 pub use plane::Plane;
 #[cfg(unix)]
 pub use postgres::Postgres;
+#[cfg(unix)]
+pub use relay::Relay;

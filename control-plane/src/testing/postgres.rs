@@ -54,6 +54,11 @@ impl Postgres {
         self.url(&name)
     }
 
+    /// Where its socket is.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn url(&self, database: &str) -> String {
         format!("postgres://postgres@localhost/{database}?host={}", self.folder.display())
     }
