@@ -75,9 +75,8 @@ impl Clock {
         }
     }
 
-    /// Sets the wall clock, as a person or a time server would: no time passes.
-    #[cfg(test)]
-    pub(crate) fn set_by(&self, by: chrono::TimeDelta) {
+    /// Sets a manual wall clock, as a person or a time server would: no time passes.
+    pub fn set_by(&self, by: chrono::TimeDelta) {
         if let Kind::Manual(clock) = &self.0 {
             locked(clock).at += by;
         }

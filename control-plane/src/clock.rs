@@ -1,8 +1,11 @@
 //! Time is injected: everything takes a [`Clock`], the agent's own type, so tests move it by hand. The database keeps
 //! milliseconds since 1970, because both engines can compare them.
 
+mod steady;
+
 pub use purser::clock::Clock;
 use spend::Timestamp;
+pub use steady::{Leap, Steady};
 
 /// Milliseconds since 1970, as the database keeps times.
 pub type Millis = i64;

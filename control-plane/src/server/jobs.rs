@@ -3,11 +3,12 @@
 //! one of them does it.
 
 use super::{ServeError, Services};
-use crate::clock::millis;
 use crate::notify::Notify;
 use crate::store::{StoreError, commands, deliveries, nonces, retention};
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use purser_proto::link::assertion::TOLERANCE_SECONDS;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -54,8 +55,8 @@ async fn send(notify: Notify) -> Result<(), StoreError> {
 }
 
 async fn retire(services: Services) -> Result<(), StoreError> {
-    let removed =
-        retention::forget(&services.store, &services.settings.retention, millis(&services.clock)).await?;
+    let now = services.present.look(&services.store, &services.clock).await?;
+    let removed = retention::forget(&services.store, &services.settings.retention, now).await?;
     services.metrics.retired.inc_by(removed);
     Ok(())
 }
@@ -75,10 +76,11 @@ impl Jobs {
 async fn every(name: &'static str, pause: Duration, job: Job) {
     loop {
         tokio::time::sleep(pause).await;
-        match job().await {
-            Ok(()) => {}
-            Err(StoreError::Stopped) => return,
-            Err(error) => tracing::warn!(%error, job = name, "it did not work; trying again"),
+        match AssertUnwindSafe(async { job().await }).catch_unwind().await {
+            Ok(Ok(())) => {}
+            Ok(Err(StoreError::Stopped)) => return,
+            Err(_) => tracing::error!(job = name, "it panicked; trying again"),
+            Ok(Err(error)) => tracing::warn!(%error, job = name, "it did not work; trying again"),
         }
     }
 }
@@ -92,11 +94,11 @@ async fn sweep(services: Services) -> Result<(), StoreError> {
 /// # Errors
 /// [`StoreError`].
 pub async fn sweep_once(services: &Services) -> Result<(), StoreError> {
-    let now = millis(&services.clock);
+    let now = services.present.look(&services.store, &services.clock).await?;
     let timely = now - 3 * TOLERANCE_SECONDS * 1000;
     services.store.write(move |tx| Box::pin(nonces::forget(tx, timely))).await?;
     services.store.write(move |tx| Box::pin(commands::expire(tx, now))).await?;
-    services.store.write(move |tx| Box::pin(deliveries::expire(tx, now))).await?;
+    deliveries::expire(&services.store, now).await?;
     if let Some(admin) = &services.admin {
         admin.accounts().prune().await?;
     }

@@ -6,6 +6,7 @@ mod connection;
 mod front;
 mod jobs;
 pub mod log;
+mod present;
 mod probes;
 mod proxy;
 mod services;
@@ -14,6 +15,7 @@ mod tests;
 pub mod tls;
 
 pub use jobs::sweep_once;
+pub use present::Present;
 pub use probes::StoreCheck;
 pub use services::{Addresses, Services, serve, serve_until};
 

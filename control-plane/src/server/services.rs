@@ -1,6 +1,6 @@
 //! What all routes share, and a server's life: start, jobs, signals, end.
 
-use super::{Parts, Routes, ServeError, StoreCheck, jobs};
+use super::{Parts, Present, Routes, ServeError, StoreCheck, jobs};
 use crate::api;
 use crate::api::admin::Admin;
 use crate::clock::Clock;
@@ -26,6 +26,8 @@ pub struct Services {
     pub wake: Wake,
     /// The time.
     pub clock: Clock,
+    /// The time that jobs go by which throw things away.
+    pub present: Present,
     /// Webhooks on their way in.
     pub ingress: Ingress,
     /// The admin API, where there is one.
@@ -62,7 +64,8 @@ impl Services {
         store.set_observer(Box::new(move |operations| batches.observe(operations as f64)));
         let ingress = Ingress::new(store.clone(), clock.clone());
         let (wake, settings, drain) = (Wake::new(), Arc::new(settings), Drain::new());
-        Self { store, wake, clock, ingress, admin: None, settings, metrics, drain }
+        let present = Present::default();
+        Self { store, wake, clock, present, ingress, admin: None, settings, metrics, drain }
     }
 
     /// The same with the admin API.

@@ -2,8 +2,10 @@
 //! never used again.
 
 use super::error::StoreError;
-use super::{Connection, Tx};
+use super::reports::{Origin, notice};
+use super::{Connection, Store, Tx};
 use crate::clock::Millis;
+use purser_proto::link::report::{Notice, NoticeLevel};
 use purser_proto::link::sync::{Delivery, DeliveryBody};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -65,7 +67,7 @@ pub async fn insert(tx: &mut Tx, new: &NewDelivery, at: Millis) -> Result<(), St
     Ok(())
 }
 
-/// What waits for an agent, in order, as much as one answer may hold. Revisions that are not newer than `in_force` are left
+/// What waits for an agent, in order, as much as one answer may hold. A webhook is given out as long as it is there. Revisions that are not newer than `in_force` are left
 /// out: an agent never goes back silently, also not after the database was restored.
 ///
 /// # Errors
@@ -80,7 +82,7 @@ pub async fn waiting(
         "select id, body from (
              select id, body, seq, sum(bytes) over (order by seq) - bytes as before from (
                  select id, body, seq, bytes from deliveries
-                 where agent = $1 and (expires_at is null or expires_at > $2) and (number is null or number > $3)
+                 where agent = $1 and (expires_at is null or expires_at > $2 or kind = 'webhook') and (number is null or number > $3)
                  order by seq limit 256
              ) as first
          ) as summed where before < $4 order by seq",
@@ -115,13 +117,73 @@ pub async fn taken(tx: &mut Tx, agent: &str, ids: &[&str], at: Millis) -> Result
     Ok(())
 }
 
-/// Deletes what is too old to be given out; answers how much.
+/// For how long the expired webhooks of a hook are gathered: there is one notice of them in this time.
+const GATHERED: Millis = 3_600_000;
+
+/// A hook of which webhooks have waited for too long.
+struct Overdue {
+    tenant: String,
+    agent: String,
+    hook: String,
+    connection: String,
+}
+
+/// Deletes what is too old to be given out; answers how much. Of webhooks the tenant is told, because they are lost.
 ///
 /// # Errors
 /// [`StoreError::Database`].
-pub async fn expire(tx: &mut Tx, at: Millis) -> Result<u64, StoreError> {
-    let delete = sqlx::query("delete from deliveries where expires_at is not null and expires_at <= $1");
-    Ok(delete.bind(at).execute(tx.connection()).await?.rows_affected())
+pub async fn expire(store: &Store, now: Millis) -> Result<u64, StoreError> {
+    let mut expired = store.write(move |tx| Box::pin(expire_others(tx, now))).await?;
+    let overdue = overdue(&mut *store.read().await?, now - GATHERED).await?;
+    for one in overdue {
+        expired +=
+            store.write(move |tx| Box::pin(async move { expire_webhooks(tx, &one, now).await })).await?;
+    }
+    Ok(expired)
+}
+
+async fn expire_others(tx: &mut Tx, now: Millis) -> Result<u64, StoreError> {
+    let delete = sqlx::query("delete from deliveries where expires_at <= $1 and hook is null");
+    Ok(delete.bind(now).execute(tx.connection()).await?.rows_affected())
+}
+
+async fn overdue(connection: &mut Connection, before: Millis) -> Result<Vec<Overdue>, StoreError> {
+    let query = sqlx::query(
+        "select id, tenant, agent, connection from hooks
+         where id in (select hook from deliveries where expires_at <= $1 and hook is not null)",
+    );
+    let rows = query.bind(before).fetch_all(connection).await?;
+    let read = |row: &AnyRow| {
+        Ok(Overdue {
+            tenant: row.try_get("tenant")?,
+            agent: row.try_get("agent")?,
+            hook: row.try_get("id")?,
+            connection: row.try_get("connection")?,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+async fn expire_webhooks(tx: &mut Tx, of: &Overdue, now: Millis) -> Result<u64, StoreError> {
+    let delete = sqlx::query("delete from deliveries where hook = $1 and expires_at <= $2");
+    let expired = delete.bind(of.hook.as_str()).bind(now).execute(tx.connection()).await?.rows_affected();
+    // Another node may have been faster.
+    if expired > 0 {
+        let told = Notice {
+            level: NoticeLevel::Warning,
+            code: "webhooks-expired".into(),
+            concerns: Some(of.connection.as_str().into()),
+            what: format!(
+                "{expired} webhooks of {} were deleted: the agent did not fetch them as long as the hook keeps them",
+                of.connection
+            )
+            .into(),
+            fix: "see why the agent does not fetch them; the schedule of its flows reads the same records".into(),
+        };
+        notice(tx, &of.tenant, &of.agent, Origin::ControlPlane, &told, now, now).await?;
+        tracing::warn!(tenant = of.tenant, agent = of.agent, expired, "webhooks expired that nobody fetched");
+    }
+    Ok(expired)
 }
 
 /// How many wait for an agent.

@@ -28,6 +28,7 @@ pub mod sealed;
 pub mod sessions;
 pub mod templates;
 pub mod tenants;
+pub mod times;
 pub mod tokens;
 pub mod turns;
 pub mod users;

@@ -1,6 +1,8 @@
 //! One list of behaviours, on both engines.
 
 mod accounts;
+mod expiry;
+mod panics;
 #[cfg(unix)]
 mod silence;
 
@@ -20,6 +22,8 @@ use accounts::{
     removed_agents_leave_nothing_but_their_past, sessions_and_tokens_end,
     the_admin_audit_log_is_a_chain_that_nobody_changes,
 };
+use expiry::webhooks_that_nobody_fetched_are_told_of_when_they_go;
+use panics::a_panic_undoes_its_operation_and_no_other;
 use purser_proto::link::command::{CommandResult, Outcome, Verb};
 use purser_proto::link::configuration::RevisionVerdict;
 use purser_proto::link::enrollment::PublicKeys;
@@ -46,6 +50,7 @@ list! {
     revisions_count_on_and_replace_what_waits,
     a_revision_that_is_not_newer_is_not_given_out,
     commands_end_once,
+    webhooks_that_nobody_fetched_are_told_of_when_they_go,
     secrets_go_when_they_are_decided,
     statuses_notices_and_counts_are_kept,
     templates_are_changed_by_one_at_a_time,
@@ -158,73 +163,6 @@ async fn an_error_undoes_its_operation_and_no_other(store: Store) {
     assert_eq!(tenants::find(&mut connection, "whole").await.unwrap().created_at, 1);
 }
 
-async fn a_panic_undoes_its_operation_and_no_other(store: Store) {
-    let panics = |name: String| {
-        store.append(move |tx| {
-            Box::pin(async move {
-                tenants::create(tx, &name, 1).await?;
-                let wrong = name.len() > 1;
-                assert!(!wrong, "a defect, on purpose");
-                Ok(())
-            })
-        })
-    };
-    let good =
-        |name: String| store.append(move |tx| Box::pin(async move { tenants::create(tx, &name, 1).await }));
-    // What is asked meanwhile comes into one transaction.
-    let (go, wait) = tokio::sync::oneshot::channel::<()>();
-    let first = store.append(move |_| {
-        Box::pin(async move {
-            wait.await.unwrap();
-            Ok(())
-        })
-    });
-    let release = async {
-        while store.writer_queue() < 30 && store.engine() == Engine::Sqlite {
-            tokio::task::yield_now().await;
-        }
-        go.send(()).unwrap();
-    };
-    let both =
-        (0..15).map(|n| futures_util::future::join(panics(format!("panics{n}")), good(format!("good{n}"))));
-    let (first, (), both) = tokio::join!(first, release, futures_util::future::join_all(both));
-    first.unwrap();
-    for (panicked, good) in both {
-        assert!(matches!(panicked, Err(StoreError::Panicked)), "{panicked:?}");
-        good.unwrap();
-    }
-    for n in 0..30 {
-        let alone = store.write(move |tx| {
-            Box::pin(async move {
-                tenants::create(tx, &format!("alone{n}"), 1).await?;
-                std::panic::resume_unwind(Box::new("a defect, on purpose"))
-            })
-        });
-        let alone: Result<(), _> = alone.await;
-        assert!(matches!(alone, Err(StoreError::Panicked)), "{alone:?}");
-    }
-    store.commits().await.unwrap();
-    let mut connection = store.read().await.unwrap();
-    let names = tenants::all(&mut connection).await.unwrap();
-    assert_eq!(names.iter().filter(|tenant| tenant.name.starts_with("good")).count(), 15);
-    assert!(!names.iter().any(|tenant| tenant.name.contains("panics") || tenant.name.contains("alone")));
-}
-
-#[tokio::test]
-async fn a_writer_outlives_a_panic_outside_of_all_operations() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&format!("sqlite:{}/control.db", folder.path().display())).await.unwrap();
-    let wrong = std::sync::atomic::AtomicBool::new(true);
-    store.set_observer(Box::new(move |_| {
-        assert!(!wrong.swap(false, std::sync::atomic::Ordering::Relaxed), "a defect, on purpose");
-    }));
-    let lost = store.write(|tx| Box::pin(async move { tenants::create(tx, "lost", 1).await })).await;
-    assert!(matches!(lost, Err(StoreError::Panicked)), "{lost:?}");
-    store.write(|tx| Box::pin(async move { tenants::create(tx, "kept", 1).await })).await.unwrap();
-    store.commits().await.unwrap();
-    store.close().await;
-}
-
 async fn many_operations_are_written_together(store: Store) {
     let agent = agent(&store).await;
     let ops = (0..300).map(|n| {
@@ -278,6 +216,7 @@ async fn deliveries_wait_in_order_until_they_are_taken(store: Store) {
     for name in ["one", "two", "three"] {
         let delivery = NewDelivery {
             expires_at: (name == "two").then_some(100),
+            kind: if name == "two" { "command" } else { "webhook" },
             ..delivery(&agent, &format!("{}-{name}", agent.id), 10)
         };
         store
@@ -304,7 +243,7 @@ async fn deliveries_wait_in_order_until_they_are_taken(store: Store) {
         .write(move |tx| Box::pin(async move { deliveries::taken(tx, &id, &[&taken, "what"], 9).await }));
     op.await.unwrap();
     assert_eq!(waiting(100).await, ["three"]);
-    store.write(|tx| Box::pin(deliveries::expire(tx, 100))).await.unwrap();
+    deliveries::expire(&store, 100).await.unwrap();
     assert_eq!(waiting(1).await, ["three"]);
 }
 

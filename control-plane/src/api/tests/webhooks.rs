@@ -1,12 +1,17 @@
 //! Webhooks on their way in.
 
 use super::House;
+use crate::clock::{Clock, millis};
+use crate::server::sweep_once;
+use crate::store::commands::{self, NewCommand};
 use crate::store::deliveries;
 use crate::store::hooks::{self, Ceilings, Hook, NewHook};
 use crate::testing::TestAgent;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chrono::TimeDelta;
 use futures_util::StreamExt as _;
+use purser_proto::link::command::Verb;
 use purser_proto::link::sync::DeliveryBody;
 use std::time::{Duration, Instant};
 
@@ -174,5 +179,44 @@ async fn of_a_burst_nothing_that_was_answered_is_lost() {
     let mut connection = house.plane.services.store.read().await.unwrap();
     assert_eq!(deliveries::count(&mut connection, &agent.id).await.unwrap(), 0);
     drop(connection);
+    house.plane.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_outlives_a_clock_that_leaps_ahead_and_is_told_of_when_it_goes() {
+    let clock = Clock::manual(Clock::system().now());
+    let house = House::at(clock.clone()).await;
+    let services = &house.plane.services;
+    let agent = house.plane.agent(&house.tenant).await;
+    let hook = hook(&house, &agent, Ceilings::default()).await;
+    assert_eq!(call(&house, &agent, &hook.id, b"x").await, 200);
+    let command = NewCommand {
+        tenant: house.tenant.clone(),
+        agent: agent.id.clone(),
+        verb: Verb::Run { flow: "f".into() },
+        by: "somebody".into(),
+        reason: "because".into(),
+        expires_at: millis(&clock) + 3_600_000,
+    };
+    let now = millis(&clock);
+    services
+        .store
+        .write(move |tx| Box::pin(async move { commands::create(tx, &command, now).await }))
+        .await
+        .unwrap();
+    let left = async || {
+        sweep_once(services).await.unwrap();
+        deliveries::count(&mut services.store.read().await.unwrap(), &agent.id).await.unwrap()
+    };
+    assert_eq!(left().await, 2);
+    clock.set_by(TimeDelta::days(400));
+    assert_eq!(left().await, 2);
+    clock.set_by(TimeDelta::days(-400));
+    assert_eq!(left().await, 2);
+    assert_eq!(agent.sync(&agent.says_nothing()).await.unwrap().deliveries.as_slice().len(), 2);
+    clock.advance(TimeDelta::milliseconds(hook.ceilings.keep));
+    assert_eq!((left().await, house.notices().await.len()), (1, 0));
+    clock.advance(TimeDelta::hours(1));
+    assert_eq!((left().await, house.notices().await), (0, vec!["webhooks-expired".to_owned()]));
     house.plane.stop().await;
 }
