@@ -5,7 +5,9 @@ use crate::metrics::{self, Metrics, Outcomes};
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::web::Data;
 use actix_web::{HttpMessage as _, HttpRequest};
+use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 /// Names a request in logs and answers.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -75,6 +77,22 @@ pub fn note(request: &HttpRequest, add: impl FnOnce(&mut Note)) {
     let mut note = extensions.remove::<Note>().unwrap_or_default();
     add(&mut note);
     extensions.insert(note);
+}
+
+/// A request's part of the memory for bodies: what was read lives on as what was made of it, until the request ends or
+/// says that all of it is gone.
+pub(crate) struct Held(
+    #[expect(dead_code, reason = "dropping it is what it is for")] Arc<dyn Any + Send + Sync>,
+);
+
+/// A request holds its part until it ends.
+pub(crate) fn hold(request: &impl actix_web::HttpMessage, part: Arc<dyn Any + Send + Sync>) {
+    request.extensions_mut().insert(Held(part));
+}
+
+/// Nothing is left of a request's body, and the request goes on.
+pub fn let_go(request: &HttpRequest) {
+    drop(request.extensions_mut().remove::<Held>());
 }
 
 /// Counts how something ended, where the server keeps figures.

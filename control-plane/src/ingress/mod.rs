@@ -22,6 +22,9 @@ use purser_proto::link::sealed::{Received, SealedWebhook};
 use purser_proto::link::sync::DeliveryBody;
 use serde_json::{Map, Value};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// Beginnings of headers that every hook keeps.
 const PREFIXES: &[&str] = &["svix-", "webhook-", "concur-"];
@@ -30,6 +33,11 @@ const LARGEST_HEADERS: usize = 16 << 10;
 
 /// Ids are shorter: nothing longer is looked for.
 const LONGEST_ID: usize = 128;
+
+/// Bytes of sealed webhooks that wait to be written, all together. A sender that gives up leaves its webhook waiting.
+const QUEUED: u32 = 64 << 20;
+/// How long a webhook waits for room among them.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a sender is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +56,23 @@ pub struct Ingress {
     store: Store,
     clock: Clock,
     hooks: Arc<HookCache>,
+    queued: Arc<Semaphore>,
+    most_queued: u32,
+    patience: Duration,
 }
 
 impl Ingress {
     /// Over a store.
     pub fn new(store: Store, clock: Clock) -> Self {
-        Self { hooks: Arc::new(HookCache::new()), store, clock }
+        let hooks = Arc::new(HookCache::new());
+        let queued = Arc::new(Semaphore::new(QUEUED as usize));
+        Self { hooks, store, clock, queued, most_queued: QUEUED, patience: PATIENCE }
+    }
+
+    /// The same with another room for what waits to be written.
+    #[cfg(test)]
+    pub(crate) fn with_queue(self, most: u32, patience: Duration) -> Self {
+        Self { queued: Arc::new(Semaphore::new(most as usize)), most_queued: most, patience, ..self }
     }
 
     /// The largest body of a hook, before it is read; nothing when there is no such hook. Also counts the call against the
@@ -119,6 +138,11 @@ impl Ingress {
             self.tell_once(cached, full(cached), now);
             return Ok(Answer::TooMany);
         }
+        // One that is larger than all the room takes all of it.
+        let room = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.most_queued);
+        let Ok(Ok(room)) = timeout(self.patience, self.queued.clone().acquire_many_owned(room)).await else {
+            return Ok(Answer::Unavailable);
+        };
         let hook = &cached.hook;
         let delivery = NewDelivery {
             id,
@@ -130,9 +154,12 @@ impl Ingress {
             body: sealed,
             expires_at: Some(now + hook.ceilings.keep),
         };
-        let kept = self
-            .store
-            .append(move |tx| Box::pin(async move { deliveries::insert(tx, &delivery, now).await }));
+        let kept = self.store.append(move |tx| {
+            Box::pin(async move {
+                let _until_written = room;
+                deliveries::insert(tx, &delivery, now).await
+            })
+        });
         kept.await?;
         cached.stored(bytes);
         Ok(Answer::Taken)

@@ -1,6 +1,8 @@
-//! Bodies of requests: how large, how slow, and how much memory all of them may take together while they are read.
+//! Bodies of requests: how large, how slow, and how much memory all of them may take together, from when they are read
+//! until the request is answered or has let its body go.
 
 use super::too_large;
+use crate::request::hold;
 use actix_web::HttpMessage as _;
 use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::error::PayloadError;
@@ -28,7 +30,7 @@ pub(super) struct Room {
 #[derive(Debug)]
 struct Share {
     room: Arc<Room>,
-    bytes: usize,
+    bytes: AtomicUsize,
 }
 
 impl Room {
@@ -39,20 +41,20 @@ impl Room {
 
 impl Share {
     /// Takes more, if there is any.
-    fn grow(&mut self, bytes: usize) -> bool {
+    fn grow(&self, bytes: usize) -> bool {
         let before = self.room.taken.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) > self.room.most {
             self.room.taken.fetch_sub(bytes, Ordering::Relaxed);
             return false;
         }
-        self.bytes += bytes;
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         true
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.room.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.room.taken.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
     }
 }
 
@@ -82,7 +84,8 @@ pub(super) fn limited(
     if matches!(inner, Payload::None) {
         return Ok(());
     }
-    let share = Share { room: Arc::clone(room), bytes: 0 };
+    let share = Arc::new(Share { room: Arc::clone(room), bytes: AtomicUsize::new(0) });
+    hold(request, share.clone());
     let body = LimitedBody { inner, limit, share, due: Box::pin(sleep(limit.time)), read: 0 };
     request.set_payload(Payload::Stream { payload: Box::pin(body) });
     Ok(())
@@ -92,7 +95,7 @@ pub(super) fn limited(
 struct LimitedBody {
     inner: Payload,
     limit: BodyLimit,
-    share: Share,
+    share: Arc<Share>,
     due: Pin<Box<Sleep>>,
     read: usize,
 }

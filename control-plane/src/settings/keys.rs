@@ -84,7 +84,7 @@ pub const KEYS: &[Key] = &[
         "limits.bodies_bytes",
         (16_777_216, 1 << 40),
         "268435456",
-        "Memory for the bodies that are being read, of all requests together",
+        "Memory for the bodies that are being read and worked on, of all requests together",
     ),
     number("limits.connections", (16, 1_000_000), "20000", "Connections at one time"),
     number(

@@ -124,7 +124,7 @@ pub struct Limits {
     pub hook_body_bytes: usize,
     /// Largest request of the admin API.
     pub admin_body_bytes: usize,
-    /// Memory for all bodies that are being read.
+    /// Memory for all bodies that are being read and worked on.
     pub bodies_bytes: usize,
     /// Connections at one time.
     pub connections: usize,

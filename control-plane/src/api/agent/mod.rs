@@ -3,7 +3,7 @@
 
 use super::problem::Refused;
 use crate::link::{Heard, Link, Refusal, Request};
-use crate::request::{count, note};
+use crate::request::{count, let_go, note};
 use actix_web::http::header::HeaderMap;
 use actix_web::web::{self, Bytes, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -32,7 +32,9 @@ async fn enroll(link: Data<Link>, request: HttpRequest, payload: Payload) -> Res
 
 async fn sync(link: Data<Link>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Refused> {
     // In a box of its own, so that body and buffers are gone while the request waits.
-    match Box::pin(hear(&link, &request, payload)).await? {
+    let said = Box::pin(hear(&link, &request, payload)).await;
+    let_go(&request);
+    match said? {
         Ok(heard) => {
             note(&request, |note| {
                 note.agent = Some(heard.agent().to_owned());

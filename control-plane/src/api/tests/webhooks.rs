@@ -2,6 +2,7 @@
 
 use super::House;
 use crate::clock::{Clock, millis};
+use crate::ingress::Answer;
 use crate::server::sweep_once;
 use crate::store::commands::{self, NewCommand};
 use crate::store::deliveries;
@@ -218,5 +219,44 @@ async fn what_waits_outlives_a_clock_that_leaps_ahead_and_is_told_of_when_it_goe
     assert_eq!((left().await, house.notices().await.len()), (1, 0));
     clock.advance(TimeDelta::hours(1));
     assert_eq!((left().await, house.notices().await), (0, vec!["webhooks-expired".to_owned()]));
+    house.plane.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_to_be_written_is_bounded_by_its_bytes() {
+    let house = House::new().await;
+    let agent = house.plane.agent(&house.tenant).await;
+    let hook = hook(&house, &agent, Ceilings::default()).await;
+    let services = &house.plane.services;
+    // Sealed and written out, each takes about 18 kB.
+    let ingress = services.ingress.clone().with_queue(45_000, Duration::from_millis(100));
+    let (go, wait) = tokio::sync::oneshot::channel::<()>();
+    let (began, begun) = tokio::sync::oneshot::channel::<()>();
+    let stalled = services.store.append(move |_| {
+        Box::pin(async move {
+            began.send(()).unwrap();
+            wait.await.unwrap();
+            Ok(())
+        })
+    });
+    let take = async || {
+        let admitted = ingress.admit(&hook.id).await.ok().unwrap();
+        ingress.take(&admitted, std::iter::empty(), &[7; 10_000]).await
+    };
+    let senders = async {
+        begun.await.unwrap();
+        let mut waiting: futures_util::stream::FuturesUnordered<_> = (0..20).map(|_| take()).collect();
+        let mut sent_away = 0;
+        while sent_away < 18 {
+            assert_eq!(waiting.next().await, Some(Answer::Unavailable));
+            sent_away += 1;
+        }
+        go.send(()).unwrap();
+        waiting.collect::<Vec<_>>().await
+    };
+    let (stalled, kept) = tokio::join!(stalled, senders);
+    stalled.unwrap();
+    assert_eq!(kept, [Answer::Taken, Answer::Taken]);
+    assert_eq!(take().await, Answer::Taken);
     house.plane.stop().await;
 }

@@ -110,6 +110,28 @@ async fn bodies_that_are_being_read_share_one_room() {
 }
 
 #[actix_web::test]
+async fn a_body_keeps_its_part_of_the_room_until_its_request_is_answered() {
+    let served = serve(settings(|settings| settings.limits.bodies_bytes = 100_000));
+    let body = "x".repeat(60_000);
+    let mut first = served.connect().await;
+    let head = "POST /keeps HTTP/1.1\r\nhost: a\r\ncontent-length: 60000\r\n\r\n";
+    first.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let until = async |expected: u16| {
+        let head = "POST /length HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 60000\r\n\r\n";
+        while status(&served.ask(&format!("{head}{body}")).await) != expected {}
+    };
+    tokio::time::timeout(PATIENCE, until(503)).await.unwrap();
+    // All of it was read long ago, and its handler still has it.
+    for _ in 0..5 {
+        tokio::time::timeout(PATIENCE, until(503)).await.unwrap();
+    }
+    served.drain.begin();
+    assert!(one_answer(&mut first).await.ends_with("60000"));
+    tokio::time::timeout(PATIENCE, until(200)).await.unwrap();
+    served.stop().await;
+}
+
+#[actix_web::test]
 async fn a_head_that_is_too_large_is_refused() {
     let served = serve(settings(|settings| settings.limits.header_bytes = 2048));
     let large = |bytes| get("/who", &format!("connection: close\r\nx-large: {}\r\n", "x".repeat(bytes)));

@@ -72,6 +72,7 @@ fn routes(config: &mut web::ServiceConfig, drain: Drain) {
         .route("/panic", web::get().to(falls_over))
         .route("/length", web::post().to(length))
         .route("/parked", web::get().to(parked))
+        .route("/keeps", web::post().to(keeps))
         .route("/hooks/{id}", web::post().to(length));
 }
 
@@ -93,6 +94,11 @@ async fn parked(request: HttpRequest, drain: web::Data<Drain>) -> HttpResponse {
     note(&request, |note| note.parked = true);
     drain.begun().await;
     HttpResponse::Ok().body("sent home")
+}
+
+async fn keeps(body: web::Bytes, drain: web::Data<Drain>) -> HttpResponse {
+    drain.begun().await;
+    HttpResponse::Ok().body(body.len().to_string())
 }
 
 impl Served {
