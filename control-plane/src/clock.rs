@@ -15,6 +15,11 @@ pub fn millis(clock: &Clock) -> Millis {
     clock.now().timestamp_millis()
 }
 
+/// Milliseconds by the clock that nobody can set: for what lives in this process only.
+pub fn passed(clock: &Clock) -> Millis {
+    Millis::try_from(clock.tick().millis).unwrap_or(Millis::MAX)
+}
+
 /// A time of the database as messages show it. What is outside of all calendars is shown as 1970.
 pub fn timestamp(at: Millis) -> Timestamp {
     Timestamp::from_timestamp_millis(at).unwrap_or_default()

@@ -1,6 +1,7 @@
 //! How often a login may fail. Nobody is locked out: what is slowed down is one address at one account, one address at
 //! all accounts, and everything together, each for as long as its failures are recent. Kept in memory, per process, and
-//! bounded; who is known to the store is not asked, so the limits say nothing about who exists.
+//! bounded; who is known to the store is not asked, so the limits say nothing about who exists. Moments are those of the clock
+//! that nobody can set.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -50,17 +50,17 @@ impl Accounts {
         before: Option<&SecretString>,
         origin: &Origin,
     ) -> Result<LoggedIn, AccountError> {
-        let now = self.now();
+        let at = self.passed();
         let (account, address) = (given.email.as_str(), origin.address.as_str());
-        self.limits.admit(account, address, now).map_err(|wait| AccountError::Wait(wait.millis))?;
-        let tried = self.tried(&given, before, origin, now).await;
+        self.limits.admit(account, address, at).map_err(|wait| AccountError::Wait(wait.millis))?;
+        let tried = self.tried(&given, before, origin, self.now()).await;
         match &tried {
             Err(AccountError::Refused) => {
                 tracing::warn!(address, request = %origin.request, "a login was refused");
             }
-            Err(_) => self.limits.forgive(account, address, now),
+            Err(_) => self.limits.forgive(account, address, at),
             Ok(_) => {
-                self.limits.forgive(account, address, now);
+                self.limits.forgive(account, address, at);
                 self.limits.succeeded(account, address);
             }
         }

@@ -103,12 +103,12 @@ impl Accounts {
         password: &SecretString,
         origin: &Origin,
     ) -> Result<(), AccountError> {
-        let now = self.now();
+        let at = self.passed();
         let (account, address) = (user.email.as_str(), origin.address.as_str());
-        self.limits.admit(account, address, now).map_err(|wait| AccountError::Wait(wait.millis))?;
+        self.limits.admit(account, address, at).map_err(|wait| AccountError::Wait(wait.millis))?;
         let right = self.passwords.matches(password, user.password.as_deref()).await;
         if !matches!(right, Ok(false)) {
-            self.limits.forgive(account, address, now);
+            self.limits.forgive(account, address, at);
         }
         if right? { Ok(()) } else { Err(AccountError::Refused) }
     }
@@ -211,7 +211,7 @@ impl Accounts {
         let secret = self.open_totp(&user.id, sealed, password).await?;
         let now = self.now();
         let Some(step) = secret.step_of(code, now).filter(|step| *step > user.totp_step) else {
-            self.limits.failed(&user.email, &origin.address, now);
+            self.limits.failed(&user.email, &origin.address, self.passed());
             return Err(AccountError::Refused);
         };
         let deed = own_deed(&user, now, action, origin);

@@ -26,7 +26,10 @@ pub struct Life {
 impl Life {
     /// Whether it is still alive. A clock that was set back does not make it longer.
     pub const fn is_alive(self, now: i64) -> bool {
-        now - self.seen < IDLE && now - self.created < ABSOLUTE && self.created <= now + TOUCH
+        now - self.seen < IDLE
+            && now - self.created < ABSOLUTE
+            && self.created <= now + TOUCH
+            && self.seen <= now + TOUCH
     }
 
     /// Whether this request is to be noted.
@@ -68,6 +71,7 @@ mod tests {
         assert!(life(ABSOLUTE - 1, 0).is_alive(NOW));
         assert!(!life(ABSOLUTE, 0).is_alive(NOW));
         assert!(!life(-2 * TOUCH, 0).is_alive(NOW), "made in the future");
+        assert!(!life(0, -2 * TOUCH).is_alive(NOW), "seen in the future");
         assert!(!life(0, TOUCH - 1).is_to_be_noted(NOW) && life(0, TOUCH).is_to_be_noted(NOW));
     }
 

@@ -151,7 +151,8 @@ impl Cached {
     /// Whether it is time for another notice.
     pub(super) fn may_tell(&self, now: Millis) -> bool {
         let told = self.tally.told.load(Ordering::Relaxed);
-        (told == 0 || now - told >= TELL)
+        // A clock that went back does not keep it quiet for as long.
+        (told == 0 || (now - told).abs() >= TELL)
             && self.tally.told.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }

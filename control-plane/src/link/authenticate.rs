@@ -83,10 +83,10 @@ pub(super) fn signature(digits: &str) -> Option<[u8; SIGNATURE]> {
 pub(super) async fn once(
     tx: &mut Tx,
     who: &str,
-    nonce: &str,
-    at: Millis,
+    genuine: &Genuine,
+    now: Millis,
 ) -> Result<Result<(), Refusal>, StoreError> {
-    let new = nonces::remember(tx, who, nonce, at).await?;
+    let new = nonces::remember(tx, who, &genuine.nonce, genuine.at, now).await?;
     Ok(if new { Ok(()) } else { Err(Refusal::Replayed) })
 }
 

@@ -35,7 +35,7 @@ impl Link {
         let now = self.now();
         let op = self.store.write(move |tx| {
             Box::pin(async move {
-                match once(tx, &ask.keys.fingerprint(), &genuine.nonce, now).await? {
+                match once(tx, &ask.keys.fingerprint(), &genuine, now).await? {
                     Ok(()) => attempt(tx, &hash, ask, now).await,
                     Err(refusal) => Ok(Err(refusal)),
                 }

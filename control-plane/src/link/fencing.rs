@@ -8,9 +8,13 @@
 
 use crate::clock::Millis;
 use crate::store::agents::{Challenger, Life};
+use purser_proto::link::assertion::TOLERANCE_SECONDS;
 
 /// How long after it spoke a life counts as alive: a request waits for 55 seconds, and when it came is written to 30.
 pub const ALIVE: Millis = 120_000;
+
+/// Clocks differ by less, else nobody is heard: a start that is further ahead was told by a clock that was wrong.
+const WRONG: Millis = 2 * TOLERANCE_SECONDS * 1000;
 
 /// A life that speaks.
 #[derive(Clone, Debug)]
@@ -83,10 +87,12 @@ pub fn judge(known: Known<'_>, speaker: &Speaker, now: Millis) -> Standing {
     if speaker.before.as_deref() == Some(life.instance.as_str()) {
         return begins(speaker, life.lineage_started, None, now);
     }
-    if speaker.at < life.started {
+    // Of a start in the future nothing follows about who was first; who is silent decides.
+    let is_told_right = life.started <= now + WRONG;
+    if is_told_right && speaker.at < life.started {
         return Standing::Straggles;
     }
-    if speaker.started < life.started && speaker.started <= life.lineage_started {
+    if is_told_right && speaker.started < life.started && speaker.started <= life.lineage_started {
         return begins(speaker, speaker.started, Some(life.instance.clone()), now);
     }
     if known.last_seen.is_some_and(|seen| now - seen < ALIVE) {
@@ -229,6 +235,18 @@ mod tests {
         let standing = plane.hears("a3", 2000, Some("a0"), 1010 + ALIVE);
         assert!(matches!(standing, Standing::Begins { instead_of_silent: true, fences: None, .. }));
         assert_eq!(plane.works(), "a3");
+    }
+
+    #[test]
+    fn a_life_that_started_by_a_clock_that_was_ahead_gives_way_when_it_is_silent() {
+        let mut plane = Plane::default();
+        plane.hears("a1", 500 * ALIVE, None, 500 * ALIVE);
+        plane.last_seen = Some(10);
+        assert_eq!(plane.hears("b1", 20, None, 30), Standing::Challenges);
+        assert!(matches!(
+            plane.hears("b1", 20, None, 10 + ALIVE),
+            Standing::Begins { instead_of_silent: true, fences: None, .. }
+        ));
     }
 
     #[test]

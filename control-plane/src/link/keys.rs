@@ -38,7 +38,7 @@ impl Link {
         }
         let op = self.store.write(move |tx| {
             Box::pin(async move {
-                if let Err(refusal) = once(tx, &agent.id, &genuine.nonce, now).await? {
+                if let Err(refusal) = once(tx, &agent.id, &genuine, now).await? {
                     return Ok(Err(refusal));
                 }
                 if ask.keys.fingerprint() == agent.fingerprint {

@@ -69,7 +69,7 @@ impl Link {
         let now = self.now();
         let op = self.store.write(move |tx| {
             Box::pin(async move {
-                match once(tx, &agent.id, &genuine.nonce, now).await? {
+                match once(tx, &agent.id, &genuine, now).await? {
                     Ok(()) => take::take(tx, agent, genuine.at, said, now).await,
                     Err(refusal) => Ok(Err(refusal)),
                 }

@@ -34,7 +34,11 @@ pub(super) async fn take(
         return Ok(Ok(heard(&agent, &said, agent.reported, standing)));
     }
     // Takes the row, so that requests of one agent at two nodes come one after the other.
-    let own = sqlx::query("update agents set last_seen = last_seen where id = $1").bind(agent.id.as_str());
+    // A moment that was written while the clock was ahead would keep the life alive until it comes.
+    let own = sqlx::query(
+        "update agents set last_seen = case when last_seen > $2 then $3 else last_seen end where id = $1",
+    );
+    let own = own.bind(agent.id.as_str()).bind(now + fencing::ALIVE).bind(now);
     own.execute(tx.connection()).await?;
     let Some(agent) = agents::by_id(tx.connection(), &agent.id).await? else {
         return Ok(Err(Refusal::UnknownAgent));
@@ -75,7 +79,7 @@ fn is_news(agent: &Agent, said: &SyncRequest, now: Millis) -> bool {
     let life = agent.life.as_ref().is_none_or(|life| life.instance != said.instance.id.as_str());
     let audit = said.audit.as_ref().map(|audit| (signed(audit.entries), audit.head.as_str()));
     life || agent.challenger.is_some()
-        || agent.last_seen.is_none_or(|seen| now - seen >= SEEN)
+        || agent.last_seen.is_none_or(|seen| (now - seen).abs() >= SEEN)
         || !said.taken.is_empty()
         || !said.reports.is_empty()
         || signed(said.in_force.number) != agent.in_force

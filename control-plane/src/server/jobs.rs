@@ -4,7 +4,7 @@
 
 use super::{ServeError, Services};
 use crate::notify::Notify;
-use crate::store::{StoreError, commands, deliveries, nonces, retention};
+use crate::store::{StoreError, commands, deliveries, nonces, retention, times};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use purser_proto::link::assertion::TOLERANCE_SECONDS;
@@ -95,8 +95,14 @@ async fn sweep(services: Services) -> Result<(), StoreError> {
 /// [`StoreError`].
 pub async fn sweep_once(services: &Services) -> Result<(), StoreError> {
     let now = services.present.look(&services.store, &services.clock).await?;
-    let timely = now - 3 * TOLERANCE_SECONDS * 1000;
-    services.store.write(move |tx| Box::pin(nonces::forget(tx, timely))).await?;
+    let brought = services.store.write(move |tx| Box::pin(times::bring_back(tx, now))).await?;
+    if brought > 0 {
+        tracing::warn!(rows = brought, "a clock was ahead: what it wrote is taken for written now");
+    }
+    // What is written now was signed at most one tolerance before or after; what is refused for its age, one before.
+    let tolerance = TOLERANCE_SECONDS * 1000;
+    let (before, signed_before) = (now - 3 * tolerance, now - 2 * tolerance);
+    services.store.write(move |tx| Box::pin(nonces::forget(tx, before, signed_before))).await?;
     services.store.write(move |tx| Box::pin(commands::expire(tx, now))).await?;
     deliveries::expire(&services.store, now).await?;
     if let Some(admin) = &services.admin {

@@ -22,7 +22,10 @@ use accounts::{
     removed_agents_leave_nothing_but_their_past, sessions_and_tokens_end,
     the_admin_audit_log_is_a_chain_that_nobody_changes,
 };
-use expiry::webhooks_that_nobody_fetched_are_told_of_when_they_go;
+use expiry::{
+    webhooks_that_nobody_fetched_are_told_of_when_they_go,
+    what_was_written_by_a_clock_that_was_ahead_does_not_hold_for_as_long,
+};
 use panics::a_panic_undoes_its_operation_and_no_other;
 use purser_proto::link::command::{CommandResult, Outcome, Verb};
 use purser_proto::link::configuration::RevisionVerdict;
@@ -51,6 +54,7 @@ list! {
     a_revision_that_is_not_newer_is_not_given_out,
     commands_end_once,
     webhooks_that_nobody_fetched_are_told_of_when_they_go,
+    what_was_written_by_a_clock_that_was_ahead_does_not_hold_for_as_long,
     secrets_go_when_they_are_decided,
     statuses_notices_and_counts_are_kept,
     templates_are_changed_by_one_at_a_time,
@@ -202,12 +206,14 @@ async fn a_code_is_used_up_once(store: Store) {
 async fn nonces_are_remembered_and_forgotten(store: Store) {
     let who = draw_id('a').unwrap();
     let remember = |at: i64| {
+        let signed_at = at;
         let who = who.clone();
-        store.write(move |tx| Box::pin(async move { nonces::remember(tx, &who, "n", at).await }))
+        store.write(move |tx| Box::pin(async move { nonces::remember(tx, &who, "n", signed_at, at).await }))
     };
     assert!(remember(-10).await.unwrap());
     assert!(!remember(-9).await.unwrap());
-    store.write(|tx| Box::pin(nonces::forget(tx, -9))).await.unwrap();
+    store.write(|tx| Box::pin(nonces::forget(tx, -9, -8))).await.unwrap();
+    assert!(!remember(-9).await.unwrap(), "nobody knows any more whether it was used");
     assert!(remember(-8).await.unwrap());
 }
 

@@ -31,3 +31,28 @@ pub async fn set(tx: &mut Tx, name: &str, at: Millis) -> Result<(), StoreError> 
     set.bind(name).bind(at).execute(tx.connection()).await?;
     Ok(())
 }
+
+/// Further ahead than the clocks of nodes and the leases of messages may be.
+const TOLERANCE: Millis = 120_000;
+
+/// What a clock that was ahead has left: until that time comes, an agent would not fall silent, a message not be sent, a
+/// nonce not be forgotten. `$1` is the present, `$2` what is too far ahead of it.
+const AHEAD: &[&str] = &[
+    "update agents set last_seen = $1 where last_seen > $2",
+    "update nonces set at = $1 where at > $2",
+    "update alert_messages set leased_until = $1 where next_at is not null and leased_until > $2",
+    "update alert_messages set next_at = $1 where created_at > $2 and next_at > $2",
+];
+
+/// Takes what was written by a clock that was ahead for written now; answers how many rows.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub async fn bring_back(tx: &mut Tx, now: Millis) -> Result<u64, StoreError> {
+    let mut rows = 0;
+    for statement in AHEAD {
+        let update = sqlx::query(*statement).bind(now).bind(now.saturating_add(TOLERANCE));
+        rows += update.execute(tx.connection()).await?.rows_affected();
+    }
+    Ok(rows)
+}

@@ -4,7 +4,11 @@ use super::Tx;
 use super::error::StoreError;
 use crate::clock::Millis;
 
-/// Takes or keeps a turn for a while; `false` when another node has it.
+/// The clocks of two nodes differ by less.
+const TOLERANCE: Millis = 60_000;
+
+/// Takes or keeps a turn for a while; `false` when another node has it. One that ends later than any that begins now was
+/// taken by a clock that was ahead, and is nobody's.
 ///
 /// # Errors
 /// [`StoreError::Database`].
@@ -17,9 +21,11 @@ pub async fn take(
 ) -> Result<bool, StoreError> {
     let take = sqlx::query(
         "insert into turns (name, holder, ends_at) values ($1, $2, $3) on conflict (name) do update set holder = \
-         excluded.holder, ends_at = excluded.ends_at where turns.holder = excluded.holder or turns.ends_at <= $4",
+         excluded.holder, ends_at = excluded.ends_at where turns.holder = excluded.holder or turns.ends_at <= $4 or \
+         turns.ends_at > $5",
     );
     let take = take.bind(name).bind(holder).bind(now + millis).bind(now);
+    let take = take.bind(now + millis + TOLERANCE);
     Ok(take.execute(tx.connection()).await?.rows_affected() == 1)
 }
 

@@ -138,3 +138,18 @@ async fn the_other_life_is_woken_so_that_it_says_whether_it_lives() {
     assert!(begun.elapsed() < Duration::from_secs(20));
     house.plane.stop().await;
 }
+
+#[tokio::test]
+async fn a_life_that_was_last_heard_by_a_clock_that_was_ahead_is_replaced_when_it_is_silent() {
+    let clock = Clock::manual(Clock::system().now());
+    let house = House::at(clock.clone()).await;
+    let agent = house.plane.agent(&house.tenant).await;
+    let (older, younger) = (life("older", &agent, 0, None), life("younger", &agent, 1, None));
+    clock.set_by(TimeDelta::days(400));
+    assert_eq!(speaks(&agent, &older).await, None);
+    clock.set_by(TimeDelta::days(-400));
+    assert!(speaks(&agent, &younger).await.is_some(), "the other one may be alive");
+    clock.advance(TimeDelta::minutes(2));
+    assert_eq!(speaks(&agent, &younger).await, None);
+    house.plane.stop().await;
+}

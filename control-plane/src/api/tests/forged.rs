@@ -1,6 +1,8 @@
 //! Requests that are not what they should be.
 
 use super::House;
+use crate::clock::Clock;
+use crate::server::sweep_once;
 use crate::testing::TestAgent;
 use chrono::TimeDelta;
 use purser_proto::link::limits::LARGEST_MESSAGE;
@@ -20,6 +22,41 @@ async fn a_request_counts_once() {
         assert_eq!((again.status, again.problem().code.as_str()), (401, problem::REPLAYED));
         assert_eq!(again.content_type, "application/problem+json");
     }
+    house.plane.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_counts_once_also_when_the_clock_goes_back_or_leapt_ahead() {
+    let clock = Clock::manual(Clock::system().now());
+    let house = House::at(clock.clone()).await;
+    let agent = house.plane.agent(&house.tenant).await;
+    let body = serde_json::to_vec(&agent.says_nothing()).unwrap();
+    let send = async |assertion: &str| {
+        let answered = agent.post(SYNC, body.clone(), Some(assertion.to_owned())).await;
+        match answered.status {
+            200 => "taken".to_owned(),
+            _ => answered.problem().code.to_string(),
+        }
+    };
+    sweep_once(&house.plane.services).await.unwrap();
+    let first = agent.assert(&agent.id, SYNC, &body);
+    assert_eq!(send(&first).await, "taken");
+    clock.set_by(TimeDelta::days(2));
+    sweep_once(&house.plane.services).await.unwrap();
+    clock.set_by(TimeDelta::days(-2));
+    assert_eq!(send(&first).await, problem::REPLAYED, "its nonce was not forgotten");
+    clock.advance(TimeDelta::hours(1));
+    sweep_once(&house.plane.services).await.unwrap();
+    clock.set_by(TimeDelta::hours(-1));
+    assert_eq!(send(&first).await, problem::REPLAYED, "its nonce was forgotten, and that is known");
+    clock.set_by(TimeDelta::hours(1));
+    assert_eq!(send(&agent.assert(&agent.id, SYNC, &body)).await, "taken");
+    // A clock that stays where it went is believed in the end.
+    clock.set_by(TimeDelta::hours(-1));
+    sweep_once(&house.plane.services).await.unwrap();
+    clock.advance(TimeDelta::minutes(15));
+    sweep_once(&house.plane.services).await.unwrap();
+    assert_eq!(send(&agent.assert(&agent.id, SYNC, &body)).await, "taken");
     house.plane.stop().await;
 }
 

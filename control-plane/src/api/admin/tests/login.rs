@@ -1,11 +1,13 @@
 //! Logging in as a person does: password, second factor, limits, sessions by a clock that is moved by hand.
 
 use super::world::{As, Got, PUBLIC, World, request};
+use crate::accounts::limits::WINDOW;
 use crate::accounts::people::Newcomer;
 use crate::accounts::roles::Role;
 use crate::accounts::sessions::{ABSOLUTE, COOKIE, IDLE};
 use crate::accounts::totp::SharedSecret;
 use actix_web::http::Method;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 const EMAIL: &str = "dora@example.test";
@@ -128,6 +130,18 @@ async fn ten_failures_slow_an_address_down_and_lock_nobody_out() {
     );
     world.later(crate::accounts::limits::WINDOW);
     assert_eq!(try_login(&world, EMAIL, PASSWORD, None).await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_clock_that_goes_back_keeps_nobody_out_for_longer() {
+    let world = world().await;
+    while try_login(&world, EMAIL, "a lamp in the harbor", None).await.status != 429 {}
+    world.clock.set_by(TimeDelta::days(-400));
+    world.clock.advance(TimeDelta::milliseconds(WINDOW));
+    assert_eq!(try_login(&world, EMAIL, PASSWORD, None).await.status, 200);
+    while try_login(&world, EMAIL, "a lamp in the harbor", None).await.status != 429 {}
+    world.clock.set_by(TimeDelta::days(400));
+    assert_eq!(try_login(&world, EMAIL, PASSWORD, None).await.status, 429, "and lets nobody in sooner");
 }
 
 #[actix_web::test]
