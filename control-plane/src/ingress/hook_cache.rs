@@ -41,6 +41,15 @@ struct Tally {
     summed: Mutex<Option<Instant>>,
 }
 
+/// What was counted of a hook and is not written yet.
+#[derive(Clone, Copy)]
+pub(super) struct Counted {
+    pub(super) received: i64,
+    pub(super) refused: i64,
+    /// When the last was taken.
+    pub(super) last: Option<Millis>,
+}
+
 /// The hooks that were called lately.
 pub(super) struct HookCache(Mutex<HashMap<String, Arc<Cached>>>);
 
@@ -72,17 +81,9 @@ impl HookCache {
         Ok(Some(cached))
     }
 
-    /// What was counted since the last time: id, taken, sent away, when the last was taken.
-    pub(super) fn counted(&self) -> Vec<(String, i64, i64, Option<Millis>)> {
-        let hooks: Vec<Arc<Cached>> = self.locked().values().cloned().collect();
-        let counted = hooks.into_iter().map(|cached| {
-            let tally = &cached.tally;
-            let received = tally.received.swap(0, Ordering::Relaxed);
-            let refused = tally.refused.swap(0, Ordering::Relaxed);
-            let last = Some(tally.last.load(Ordering::Relaxed)).filter(|last| *last > 0);
-            (cached.hook.id.clone(), received, refused, last)
-        });
-        counted.filter(|(_, received, refused, _)| received + refused > 0).collect()
+    /// The hooks that were called.
+    pub(super) fn called(&self) -> Vec<Arc<Cached>> {
+        self.locked().values().cloned().collect()
     }
 
     fn locked(&self) -> MutexGuard<'_, HashMap<String, Arc<Cached>>> {
@@ -142,6 +143,20 @@ impl Cached {
     pub(super) fn count_received(&self, at: Millis) {
         self.tally.received.fetch_add(1, Ordering::Relaxed);
         self.tally.last.store(at, Ordering::Relaxed);
+    }
+
+    /// What was counted since the last time, if anything was.
+    pub(super) fn take_counted(&self) -> Option<Counted> {
+        let received = self.tally.received.swap(0, Ordering::Relaxed);
+        let refused = self.tally.refused.swap(0, Ordering::Relaxed);
+        let last = Some(self.tally.last.load(Ordering::Relaxed)).filter(|last| *last > 0);
+        (received + refused > 0).then_some(Counted { received, refused, last })
+    }
+
+    /// It could not be written: it is counted with what comes next.
+    pub(super) fn put_back(&self, counted: Counted) {
+        self.tally.received.fetch_add(counted.received, Ordering::Relaxed);
+        self.tally.refused.fetch_add(counted.refused, Ordering::Relaxed);
     }
 
     pub(super) fn count_refused(&self) {

@@ -15,7 +15,7 @@ use crate::store::reports::{Origin, notice};
 use crate::store::{Store, StoreError, hooks};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hook_cache::{Cached, HookCache};
+use hook_cache::{Cached, Counted, HookCache};
 use purser_proto::link::limits::SealedBody;
 use purser_proto::link::report::{Notice, NoticeLevel};
 use purser_proto::link::sealed::{Received, SealedWebhook};
@@ -178,11 +178,16 @@ impl Ingress {
     /// # Errors
     /// [`StoreError`].
     pub async fn flush(&self) -> Result<(), StoreError> {
-        for (id, received, refused, last) in self.hooks.counted() {
+        for cached in self.hooks.called() {
+            let Some(counted) = cached.take_counted() else { continue };
+            let (id, Counted { received, refused, last }) = (cached.hook.id.clone(), counted);
             let op = self.store.write(move |tx| {
                 Box::pin(async move { hooks::count(tx, &id, received, refused, last).await })
             });
-            op.await?;
+            if let Err(error) = op.await {
+                cached.put_back(counted);
+                return Err(error);
+            }
         }
         Ok(())
     }

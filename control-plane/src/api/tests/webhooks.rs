@@ -260,3 +260,33 @@ async fn what_waits_to_be_written_is_bounded_by_its_bytes() {
     assert_eq!(take().await, Answer::Taken);
     house.plane.stop().await;
 }
+
+#[tokio::test]
+async fn what_was_counted_and_could_not_be_written_is_counted_later() {
+    let house = House::new().await;
+    let agent = house.plane.agent(&house.tenant).await;
+    let hook = hook(&house, &agent, Ceilings { largest_body: 10, ..Ceilings::default() }).await;
+    let services = &house.plane.services;
+    let run = async |statement: &'static str| {
+        let done = services.store.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(statement).execute(tx.connection()).await?;
+                Ok(())
+            })
+        });
+        done.await.unwrap();
+    };
+    assert_eq!(call(&house, &agent, &hook.id, b"x").await, 200);
+    assert_eq!(call(&house, &agent, &hook.id, &[b'x'; 11]).await, 503);
+    run("create trigger full before update on hooks begin select raise(abort, 'full'); end").await;
+    services.ingress.flush().await.unwrap_err();
+    run("drop trigger full").await;
+    assert_eq!(call(&house, &agent, &hook.id, b"x").await, 200);
+    services.ingress.flush().await.unwrap();
+    services.ingress.flush().await.unwrap();
+    let mut connection = services.store.read().await.unwrap();
+    let counted = hooks::of(&mut connection, &house.tenant, &hook.id).await.unwrap();
+    assert_eq!((counted.received, counted.refused), (2, 1));
+    drop(connection);
+    house.plane.stop().await;
+}
