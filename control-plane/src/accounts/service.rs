@@ -128,9 +128,10 @@ impl Accounts {
         drop(reader);
         if life.is_to_be_noted(now) {
             let id = session.id;
-            self.store
-                .write(move |tx| Box::pin(async move { sessions::touch(tx.connection(), &id, now).await }))
-                .await?;
+            let touch = self
+                .store
+                .write(move |tx| Box::pin(async move { sessions::touch(tx.connection(), &id, now).await }));
+            noted(touch.await);
         }
         Ok(Some(principal))
     }
@@ -157,9 +158,10 @@ impl Accounts {
         drop(reader);
         if token.used_at.is_none_or(|used| now - used >= TOUCH) {
             let id = token.id;
-            self.store
-                .write(move |tx| Box::pin(async move { tokens::touch(tx.connection(), &id, now).await }))
-                .await?;
+            let touch = self
+                .store
+                .write(move |tx| Box::pin(async move { tokens::touch(tx.connection(), &id, now).await }));
+            noted(touch.await);
         }
         Ok(Some(principal))
     }
@@ -179,6 +181,13 @@ impl Accounts {
                 })
             })
             .await
+    }
+}
+
+/// That a request came is noted if it can be: a full disk keeps nobody from reading.
+fn noted(result: Result<(), StoreError>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "when a session or a token was used last could not be noted");
     }
 }
 

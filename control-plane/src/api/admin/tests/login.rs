@@ -1,13 +1,14 @@
 //! Logging in as a person does: password, second factor, limits, sessions by a clock that is moved by hand.
 
-use super::world::{As, Got, PUBLIC, World, request};
+use super::world::{As, Got, PUBLIC, World, request, token};
 use crate::accounts::limits::WINDOW;
 use crate::accounts::people::Newcomer;
-use crate::accounts::roles::Role;
+use crate::accounts::roles::{Permission, Role};
 use crate::accounts::sessions::{ABSOLUTE, COOKIE, IDLE};
 use crate::accounts::totp::SharedSecret;
 use actix_web::http::Method;
 use chrono::TimeDelta;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 const EMAIL: &str = "dora@example.test";
@@ -173,6 +174,30 @@ async fn sessions_end_by_silence_by_age_by_logout_and_by_revocation() {
     let path = format!("/v1/sessions/{}", other["id"].as_str().unwrap());
     assert_eq!(world.ask(&two, Method::DELETE, &path, None).await.status, 204);
     assert_eq!((status(&world, &one).await, status(&world, &two).await), (401, 200));
+}
+
+#[actix_web::test]
+async fn a_store_that_takes_nothing_keeps_nobody_from_reading() {
+    let world = world().await;
+    let session = log_in(&world, None).await;
+    let owner = &world.one.users["owner"];
+    let made = token(&world.store, &world.one.tenant, owner, &[Permission::AgentsRead], world.now()).await;
+    let token = As::Token(made.1.expose_secret().to_owned());
+    for table in ["sessions", "tokens"] {
+        let trigger = format!(
+            "create trigger full_{table} before update on {table} begin select raise(abort, 'full'); end"
+        );
+        let made = world.store.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(sqlx::AssertSqlSafe(trigger)).execute(tx.connection()).await?;
+                Ok(())
+            })
+        });
+        made.await.unwrap();
+    }
+    world.clock.advance(TimeDelta::minutes(5));
+    assert_eq!(status(&world, &session).await, 200);
+    assert_eq!(world.ask(&token, Method::GET, "/v1/agents", None).await.status, 200);
 }
 
 #[actix_web::test]
