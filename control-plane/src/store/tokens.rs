@@ -139,6 +139,16 @@ pub async fn revoke(
     }
 }
 
+/// Revokes all tokens of a person; answers how many opened something.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn revoke_all(connection: &mut Connection, user: &str, at: Millis) -> Result<u64, StoreError> {
+    let sql =
+        "update tokens set revoked_at = $2 where user_id = $1 and revoked_at is null and expires_at > $2";
+    Ok(sqlx::query(sql).bind(user).bind(at).execute(connection).await?.rows_affected())
+}
+
 fn read(row: &AnyRow) -> Result<Token, StoreError> {
     let scopes: String = row.try_get("scopes")?;
     Ok(Token {

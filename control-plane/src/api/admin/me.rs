@@ -63,7 +63,7 @@ pub struct TotpView {
     pub address: String,
 }
 
-/// Change one's password. All other sessions end.
+/// Change one's password. All other sessions end; tokens go on until they are revoked.
 #[utoipa::path(tag = "me", request_body = PasswordChange,
     responses((status = 204), (status = 401, body = Refusal), (status = 422, body = Refusal)))]
 #[post("/me/password")]

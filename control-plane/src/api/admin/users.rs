@@ -9,7 +9,7 @@ use crate::accounts::people::Newcomer;
 use crate::accounts::roles::Role;
 use crate::accounts::service::role_of;
 use crate::store::users::User;
-use crate::store::{StoreError, sessions, users};
+use crate::store::{StoreError, sessions, tokens, users};
 use actix_web::web::{Data, Path, Query};
 use actix_web::{delete, get, patch, post};
 use secrecy::SecretString;
@@ -72,6 +72,9 @@ pub struct SetPassword {
     #[serde(deserialize_with = "super::exchange::secret")]
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 128)]
     password: SecretString,
+    /// Whether their tokens go on. They end unless this is true: whoever knew the old password may have made one.
+    #[serde(default)]
+    keep_tokens: bool,
 }
 
 /// A person.
@@ -215,7 +218,7 @@ async fn remove_user(admin: Data<Admin>, asked: Asked<need::UsersWrite>, id: Pat
     removed.await
 }
 
-/// Set somebody's password. Their second factor and their sessions end with it.
+/// Set somebody's password. It ends their second factor, their sessions and, unless `keep_tokens` is true, their tokens.
 #[utoipa::path(tag = "users", request_body = SetPassword, params(("id" = String, Path, description = "Id of the person")),
     extensions(("x-permission" = json!("users-write"))),
     responses((status = 204), (status = 404, body = Refusal), (status = 422, body = Refusal)))]
@@ -229,13 +232,18 @@ async fn set_password(
     let user = users::get(&mut *admin.store.read().await?, &asked.tenant, &id.0).await?;
     let phc = admin.accounts.new_password(&user, &body.value.password).await?;
     let (tenant, user, now) = (asked.tenant.clone(), id.0.clone(), admin.now());
+    let keep_tokens = body.value.keep_tokens;
     let set = admin.change(&asked.0, "user.password.set", &id.0, move |tx| {
         Box::pin(async move {
             let connection = tx.connection();
             let before = users::get(connection, &tenant, &user).await?;
             users::set_password(connection, &user, &phc, None, now).await?;
             sessions::end_all(connection, &user, "").await?;
-            Ok(before.email)
+            let ended = match keep_tokens {
+                true => 0,
+                false => tokens::revoke_all(connection, &user, now).await?,
+            };
+            Ok(format!("{}, {ended} token(s) revoked", before.email))
         })
     });
     set.await

@@ -302,6 +302,42 @@ async fn a_new_password_keeps_the_second_factor_and_ends_other_sessions() {
 }
 
 #[actix_web::test]
+async fn a_password_that_an_owner_sets_ends_tokens_unless_they_are_kept() {
+    let world = world().await;
+    let user = &world.one.users["operator"];
+    let read = async |token: &As| world.ask(token, Method::GET, "/v1/agents", None).await.status;
+    let make = async || {
+        let made = token(&world.store, &world.one.tenant, user, &[Permission::AgentsRead], world.now()).await;
+        As::Token(made.1.expose_secret().to_owned())
+    };
+    let set = async |body: Value| {
+        let path = format!("/v1/users/{user}/password");
+        world.ask(&world.owner(), Method::POST, &path, Some(&body)).await.status
+    };
+    let (one, two) = (make().await, make().await);
+    assert_eq!(set(json!({ "password": "two lamps in the harbour", "keep_tokens": true })).await, 204);
+    assert_eq!((read(&one).await, read(&two).await), (200, 200));
+    assert_eq!(set(json!({ "password": "two lamps in the harbour" })).await, 204);
+    assert_eq!((read(&one).await, read(&two).await), (401, 401));
+    let (action, _, detail) = world.audit(&world.one.tenant).await.remove(0);
+    assert_eq!(action, "user.password.set");
+    assert!(detail.ends_with("2 token(s) revoked"), "{detail}");
+    assert_eq!(status(&world, &world.owner()).await, 200);
+}
+
+#[actix_web::test]
+async fn one_s_own_new_password_leaves_tokens() {
+    let world = world().await;
+    let session = log_in(&world, None).await;
+    let body = json!({ "name": "nightly", "scopes": ["agents-read"] });
+    let made = world.ask(&session, Method::POST, "/v1/me/tokens", Some(&body)).await.json();
+    let token = As::Token(made["token"].as_str().unwrap().to_owned());
+    let body = json!({ "old": PASSWORD, "new": "two lamps in the harbour" });
+    assert_eq!(world.ask(&session, Method::POST, "/v1/me/password", Some(&body)).await.status, 204);
+    assert_eq!(world.ask(&token, Method::GET, "/v1/agents", None).await.status, 200);
+}
+
+#[actix_web::test]
 async fn the_database_holds_no_password_session_code_or_token() {
     let world = world().await;
     let session = log_in(&world, None).await;
