@@ -7,7 +7,7 @@ use crate::alerts::digest::{self, DAY, Digest};
 use crate::alerts::message::{Event, Message, Told, messages};
 use crate::alerts::rules::{AgentFacts, Condition, Key, conditions};
 use crate::alerts::state::{Open, Step, step};
-use crate::clock::{Millis, millis};
+use crate::clock::{Millis, millis, passed};
 use crate::metrics::{Outcome, count};
 use crate::store::alerts::{self, Alert, Wishes};
 use crate::store::tenants::{self, Tenant};
@@ -64,10 +64,11 @@ impl Notify {
         if !mine.await? {
             return Ok(Evaluated::default());
         }
+        let since = now - (passed(&self.clock) - self.since);
         let mut all = Evaluated::default();
         let tenants = tenants::all(&mut *self.store.read().await?).await?;
         for tenant in tenants {
-            let round = Round::read(&self.store, tenant, self.since, now).await?;
+            let round = Round::read(&self.store, tenant, since, now).await?;
             let done = round.write(&self.store).await?;
             all.opened += done.opened;
             all.repeated += done.repeated;

@@ -16,7 +16,7 @@ mod tests;
 
 pub use evaluate::Evaluated;
 
-use crate::clock::{Clock, Millis, millis};
+use crate::clock::{Clock, Millis, passed};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::store::alerts::{Destination, Way};
@@ -39,7 +39,7 @@ pub struct Notify {
     webhooks: Webhooks,
     mailer: Option<Mailer>,
     key: AlertKey,
-    /// Since when this node listens to agents.
+    /// Since when this node listens to agents, by the clock that nobody can set.
     since: Millis,
     /// Names this node while it has a turn.
     node: String,
@@ -72,7 +72,7 @@ impl Notify {
             webhooks: Webhooks::new(&settings.alerts).map_err(NotifyError::Settings)?,
             mailer: mailer.map_err(|error| NotifyError::Settings(error.to_string()))?,
             key: AlertKey::of(settings),
-            since: millis(&clock),
+            since: passed(&clock),
             node: crate::secrets::draw_id('n').map_err(StoreError::from)?,
             store,
             clock,
@@ -89,7 +89,7 @@ impl Notify {
             webhooks: Webhooks::strict(),
             mailer: None,
             key: AlertKey::none(),
-            since: millis(&clock),
+            since: passed(&clock),
             node: crate::secrets::draw_id('n')?,
             store,
             clock,

@@ -40,6 +40,9 @@ const TOLERANCE: Millis = 120_000;
 const AHEAD: &[&str] = &[
     "update agents set last_seen = $1 where last_seen > $2",
     "update nonces set at = $1 where at > $2",
+    "update alerts set seen_at = $1 where open = 1 and seen_at > $2",
+    "update alerts set told_at = $1 where open = 1 and told_at > $2",
+    "update alert_settings set digest_day = $1 / 86400000 where digest_day > $2 / 86400000 + 1",
     "update alert_messages set leased_until = $1 where next_at is not null and leased_until > $2",
     "update alert_messages set next_at = $1 where created_at > $2 and next_at > $2",
 ];

@@ -12,7 +12,7 @@ use crate::settings::Settings;
 use crate::store::agents::{self, NewAgent};
 use crate::store::alerts::{self, Alert, Destination, NewDestination, Way, Wishes};
 use crate::store::reports::{self, Origin};
-use crate::store::{Store, alert_messages, tenants};
+use crate::store::{Store, alert_messages, tenants, times};
 use chrono::TimeDelta;
 use purser_proto::link::enrollment::PublicKeys;
 use purser_proto::link::report::{FlowReport, Notice, NoticeLevel, StatusReport};
@@ -180,6 +180,25 @@ async fn an_alert_opens_goes_on_repeats_and_is_resolved() {
     scene.pass(15 * MINUTE);
     assert_eq!(scene.evaluate().await.opened, 1);
     assert_eq!(scene.notify.metrics.alerts_evaluated.get(), scene.now() / 1000);
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_hides_no_silence_and_ends_no_alert_later() {
+    let scene = Scene::new(|_| {}).await;
+    scene.agent("a1", "north").await;
+    scene.agent("a2", "south").await;
+    scene.pass(15 * MINUTE);
+    scene.speaks("a2", 0).await;
+    assert_eq!(scene.evaluate().await.opened, 1);
+    scene.clock.set_by(TimeDelta::days(-400));
+    let now = scene.now();
+    scene.store.write(move |tx| Box::pin(times::bring_back(tx, now))).await.unwrap();
+    scene.speaks("a1", 0).await;
+    scene.pass(5 * MINUTE);
+    assert_eq!(scene.evaluate().await.resolved, 1);
+    scene.pass(10 * MINUTE);
+    let opened = scene.evaluate().await;
+    assert_eq!(opened.opened, 2, "both are silent: {opened:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

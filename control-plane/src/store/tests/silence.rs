@@ -49,7 +49,7 @@ async fn what_waits_for_a_silent_server_ends_and_the_next_connection_is_used() {
     for error in [written.unwrap_err(), first.unwrap_err(), second.unwrap_err()] {
         assert!(error.to_string().contains("does not answer"), "{error}");
     }
-    // All that lay idle are as dead, and are found out when they are taken.
+    // All that lay idle are as dead. Once they count as used no more, they are found out when they are taken.
     relay.silence();
     tokio::time::sleep(Duration::from_millis(600)).await;
     for n in 0..30 {
