@@ -15,6 +15,11 @@ use crate::store::admin_audit::Deed;
 use crate::store::{Store, StoreError, sessions, tokens, users};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a request waits for the note that it came.
+const NOTING: Duration = Duration::from_secs(2);
 
 /// Why something about accounts does not come about.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +136,7 @@ impl Accounts {
             let touch = self
                 .store
                 .write(move |tx| Box::pin(async move { sessions::touch(tx.connection(), &id, now).await }));
-            noted(touch.await);
+            noted(touch).await;
         }
         Ok(Some(principal))
     }
@@ -161,7 +166,7 @@ impl Accounts {
             let touch = self
                 .store
                 .write(move |tx| Box::pin(async move { tokens::touch(tx.connection(), &id, now).await }));
-            noted(touch.await);
+            noted(touch).await;
         }
         Ok(Some(principal))
     }
@@ -184,11 +189,15 @@ impl Accounts {
     }
 }
 
-/// That a request came is noted if it can be: a full disk keeps nobody from reading.
-fn noted(result: Result<(), StoreError>) {
-    if let Err(error) = result {
-        tracing::warn!(%error, "when a session or a token was used last could not be noted");
-    }
+/// That a request came is noted if it can be: a full disk, or a database that is held up, keeps nobody from reading.
+async fn noted(touch: impl Future<Output = Result<(), StoreError>>) {
+    let error = match timeout(NOTING, touch).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        // It goes on beside this.
+        Err(_) => "the database takes long".to_owned(),
+    };
+    tracing::warn!(error, "when a session or a token was used last could not be noted");
 }
 
 /// What is kept of a session's word.
