@@ -65,6 +65,11 @@ pub struct Provider {
     known: Mutex<Known>,
 }
 
+/// Whether something was read so lately. What was read in the future was read by a clock that was ahead, who knows when.
+fn is_younger(at: i64, than: i64, now: i64) -> bool {
+    (0..than).contains(&(now - at))
+}
+
 impl Provider {
     /// Makes one; nothing is asked yet.
     ///
@@ -113,7 +118,9 @@ impl Provider {
 
     async fn description(&self, now: i64) -> Result<Description, OidcError> {
         let mut known = self.known.lock().await;
-        if let Some((description, _)) = known.description.as_ref().filter(|(_, at)| now - at < KEYS_LIVE) {
+        if let Some((description, _)) =
+            known.description.as_ref().filter(|(_, at)| is_younger(*at, KEYS_LIVE, now))
+        {
             return Ok(description.clone());
         }
         let request = self.client.get(self.settings.discovery());
@@ -131,7 +138,7 @@ impl Provider {
 
     async fn keys(&self, description: &Description, now: i64, younger: i64) -> Result<Jwks, OidcError> {
         let mut known = self.known.lock().await;
-        if let Some((keys, _)) = known.keys.as_ref().filter(|(_, at)| now - at < younger) {
+        if let Some((keys, _)) = known.keys.as_ref().filter(|(_, at)| is_younger(*at, younger, now)) {
             return Ok(keys.clone());
         }
         let request = self.client.get(description.jwks_uri.clone());

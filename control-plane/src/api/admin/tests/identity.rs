@@ -10,6 +10,7 @@ use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use url::Url;
 
@@ -26,6 +27,7 @@ struct Script {
     claims: Mutex<Value>,
     by_stranger: Mutex<bool>,
     asked: Mutex<Vec<HashMap<String, String>>>,
+    described: AtomicU32,
     authorization: Mutex<String>,
 }
 
@@ -33,6 +35,7 @@ type Shared = Data<Arc<Script>>;
 
 async fn discovery(script: Shared) -> HttpResponse {
     let issuer = script.issuer.lock().unwrap().clone();
+    script.described.fetch_add(1, Ordering::Relaxed);
     HttpResponse::Ok().json(json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/authorize"),
@@ -75,6 +78,7 @@ impl Stage {
             claims: Mutex::default(),
             by_stranger: Mutex::new(false),
             asked: Mutex::default(),
+            described: AtomicU32::new(0),
             authorization: Mutex::default(),
         });
         let shared = Data::new(script.clone());
@@ -133,6 +137,19 @@ impl Stage {
         *self.script.claims.lock().unwrap() = claims;
         self.come_back(Some(&cookie), &sent["state"], "good").await
     }
+}
+
+#[actix_web::test]
+async fn what_the_provider_says_of_itself_is_read_again_when_the_clock_went_back() {
+    let stage = Stage::new().await;
+    let described = || stage.script.described.load(Ordering::Relaxed);
+    for days in [0, 0, -400] {
+        stage.world.clock.set_by(chrono::TimeDelta::days(days));
+        stage.begin().await;
+    }
+    assert_eq!(described(), 2);
+    stage.begin().await;
+    assert_eq!(described(), 2);
 }
 
 #[actix_web::test]
