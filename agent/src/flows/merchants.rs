@@ -182,15 +182,15 @@ impl SpendFlow {
             decision: decision.clone(),
             at: self.clock.now(),
         };
+        let detail = serde_json::json!({
+            "verb": "choose", "merchant": choice.merchant, "name": choice.name, "vendor": choice.vendor,
+            "before": before.map(|choice| choice.vendor), "note": decision.note, "from": posting.state,
+        });
         let mut batch = Batch::new();
         batch.audit(AuditDraft {
             kind: AuditKind::Decision,
             actor: decision.actor(),
-            detail: serde_json::json!({
-                "verb": "choose", "merchant": choice.merchant, "name": choice.name, "vendor": choice.vendor,
-                "before": before.map(|choice| choice.vendor), "note": decision.note, "from": posting.state,
-            }),
-            ..self.audit(session, posting, "choose")
+            ..self.about(session, posting, detail)
         });
         batch.put(StateTable::Choice, &stored, &choice);
         self.commit(batch).await

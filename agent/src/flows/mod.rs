@@ -31,6 +31,7 @@ mod reread;
 pub mod settings;
 pub mod spend_flow;
 mod sweep;
+mod trail;
 pub mod unread;
 
 #[cfg(test)]

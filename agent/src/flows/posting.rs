@@ -9,7 +9,8 @@
 use super::intake::OFFERED_AGAIN;
 use super::reread::Withheld;
 use super::spend_flow::{RunError, Session, SpendFlow, is_connection_wide};
-use crate::store::{AuditDraft, Batch};
+use super::trail::Entry;
+use crate::store::Batch;
 use crate::vendors::http::CallContext;
 use crate::vendors::{Claimed, Exported};
 use futures_util::{StreamExt, stream};
@@ -47,7 +48,7 @@ impl Default for Answered {
 }
 
 impl Answered {
-    fn add(&mut self, posting: Posting, entry: AuditDraft) {
+    fn add(&mut self, posting: Posting, entry: Entry) {
         self.commit.audit(entry);
         self.commit.put_posting(&posting);
         self.keys.push(posting.key.clone());

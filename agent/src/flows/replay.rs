@@ -330,11 +330,11 @@ impl SpendFlow {
         decision: &Decision,
         verb: &str,
     ) -> AuditDraft {
+        let detail = serde_json::json!({ "verb": verb, "note": decision.note, "from": posting.state });
         AuditDraft {
             kind: AuditKind::Decision,
             actor: decision.actor(),
-            detail: serde_json::json!({ "verb": verb, "note": decision.note, "from": posting.state }),
-            ..self.audit(session, posting, verb)
+            ..self.about(session, posting, detail)
         }
     }
 }

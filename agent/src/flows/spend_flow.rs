@@ -1,10 +1,11 @@
 //! One run of a spend flow, from start to end. A run takes no hints: timer, command and start-up all say only "look
 //! again", and the store and the source say what there is to do.
 
-use super::intake::{Intake, OFFERED_AGAIN, change_window, ready_window};
+use super::intake::{Intake, change_window, ready_window};
 use super::preview::Agreed;
 use super::reference_flow;
 use super::settings::FlowSettings;
+use super::trail::Entry;
 use super::unread::Reading;
 use crate::clock::Clock;
 use crate::store::{AuditDraft, AuditKind, Batch, RunRecord, RunReport, StateTable, Store, StoreError};
@@ -442,7 +443,7 @@ impl SpendFlow {
         session: &Session,
         posting: &Posting,
         event: Event,
-    ) -> Result<(Posting, AuditDraft), RunError> {
+    ) -> Result<(Posting, Entry), RunError> {
         let name = event.name();
         let jitter = self.jitter();
         let next = posting
@@ -450,36 +451,6 @@ impl SpendFlow {
             .map_err(|source| RunError::Transition { key: posting.key.clone(), source })?;
         let entry = self.audit(session, &next, name);
         Ok((next, entry))
-    }
-
-    /// The audit entry of a transition that has led to `posting`'s present state.
-    pub(super) fn audit(&self, session: &Session, posting: &Posting, event: &str) -> AuditDraft {
-        let mut detail = serde_json::json!({
-            "event": event,
-            "record": posting.source_id,
-            "revision": posting.revision,
-            "attempts": posting.attempts,
-            "to": posting.state,
-        });
-        if let Some(read_at) = posting.read_at {
-            detail["read_again"] = serde_json::json!(read_at);
-        }
-        if let (Some(plan), "planned" | "replanned" | OFFERED_AGAIN) = (&posting.plan, event) {
-            detail["plan"] = serde_json::to_value(plan).unwrap_or_default();
-            if let Some(notes) = session.notes.get(&posting.key) {
-                detail["notes"] = serde_json::to_value(notes).unwrap_or_default();
-            }
-        }
-        AuditDraft {
-            at: self.clock.now(),
-            kind: AuditKind::Transition,
-            connection: None,
-            flow: Some(posting.flow.clone()),
-            run: Some(session.run.clone()),
-            posting: Some(posting.key.clone()),
-            actor: "agent".to_owned(),
-            detail,
-        }
     }
 }
 

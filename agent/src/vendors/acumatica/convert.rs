@@ -5,7 +5,7 @@
 use super::naming::{self, VendorRef, cut};
 use super::outcome::own_refusal;
 use super::settings::Settings;
-use super::wire::{Fields, Record, Unreadable};
+use super::wire::{Fields, Members, Record, Row, Unreadable};
 use spend::Date;
 use spend::finding::FindingCode;
 use spend::ids::{GlAccount, ProjectCode};
@@ -184,7 +184,7 @@ impl Found {
     /// Its lines; a debit adjustment's are what the plan has with the other sign.
     pub(super) fn lines(&self, currency: Currency) -> Result<Vec<Line>, Unreadable> {
         let turned = self.is_debit_adjustment();
-        let amount = |row: &Record| match self.kind {
+        let amount = |row: &Row<'_>| match self.kind {
             Kind::Bill => {
                 let written =
                     row.amount("Amount", currency).or_else(|| row.amount("ExtendedCost", currency))?;
@@ -198,7 +198,7 @@ impl Found {
                 side("DebitAmount")?.minus(side("CreditAmount")?).ok()
             }
         };
-        let line = |row: &Record| Line {
+        let line = |row: &Row<'_>| Line {
             account: row.text("Account"),
             subaccount: row.text("Subaccount"),
             amount: amount(row),

@@ -7,7 +7,7 @@ use super::client::Client;
 use super::convert::{Found, Kind, Likeness, compare};
 use super::naming::VendorRef;
 use super::outcome::{self, Refusal};
-use super::wire::Record;
+use super::wire::{Members as _, Record};
 use crate::vendors::http::Effect;
 use spend::plan::PostingPlan;
 use spend::posting::{ErpReceipt, Failure, FailureClass, LookUp};

@@ -5,7 +5,7 @@
 use super::calls::{Query, moment_literal};
 use super::client::Client;
 use super::reference::{ACCOUNTS, EMPLOYEES, PROJECTS, SUBACCOUNTS, VENDORS};
-use super::wire::Record;
+use super::wire::{Members as _, Record};
 use chrono::TimeDelta;
 use spend::Timestamp;
 use spend::posting::Failure;

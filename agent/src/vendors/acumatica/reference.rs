@@ -7,7 +7,7 @@ use super::client::Client;
 use super::convert::segments;
 use super::outcome::{Kind, Refusal};
 use super::settings::{Settings, StatusWords};
-use super::wire::Record;
+use super::wire::{Members, Record, Row};
 use crate::vendors::employees::add_employee;
 use chrono::Datelike as _;
 use spend::Timestamp;
@@ -371,18 +371,18 @@ fn tasks(records: &[Record], words: &StatusWords) -> BTreeMap<String, SegmentVal
 /// The branches, from the ledgers that they keep; `None` where the site does not show them.
 pub(super) async fn branches(client: &Client) -> Result<Option<BTreeMap<String, SegmentValue>>, Failure> {
     let Some(ledgers) = optional(client, &LEDGERS).await? else { return Ok(None) };
-    let rows: Vec<Record> =
+    let rows: Vec<Row<'_>> =
         ledgers.iter().flat_map(|ledger| ledger.rows("Branches").unwrap_or_default()).collect();
-    let active = |record: &Record| record.flag("Active").unwrap_or(true);
+    let active = |row: &Row<'_>| row.flag("Active").unwrap_or(true);
     // Some contracts list ledgers without their branches: then nothing is known of branches.
     Ok(Some(values(&rows, "BranchID", "BranchName", active)).filter(|branches| !branches.is_empty()))
 }
 
-fn values(
-    records: &[Record],
+fn values<M: Members>(
+    records: &[M],
     code: &str,
     name: &str,
-    active: impl Fn(&Record) -> bool,
+    active: impl Fn(&M) -> bool,
 ) -> BTreeMap<String, SegmentValue> {
     let mut values: BTreeMap<String, SegmentValue> = BTreeMap::new();
     for record in records {
@@ -416,7 +416,7 @@ pub(super) async fn periods(client: &Client) -> Result<Option<Vec<Period>>, Fail
     Ok(Some(periods).filter(|periods| !periods.is_empty()))
 }
 
-fn period(year: &Record, row: &Record, settings: &Settings) -> Option<Period> {
+fn period(year: &Record, row: &Row<'_>, settings: &Settings) -> Option<Period> {
     // Adjustment periods have no days of their own.
     if row.flag("AdjustmentPeriod") == Some(true) {
         return None;

@@ -3,21 +3,72 @@
 //! were written in, so no binary float ever sees them.
 
 pub(super) use crate::vendors::answers::Unreadable;
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use spend::money::{Currency, Money};
 use spend::{Date, Timestamp};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// One record as it was answered, or one of its detail rows.
+/// Reads members of what was answered.
+pub(super) trait Members {
+    /// A member as it is written; `None` when it is not there.
+    fn member(&self, name: &str) -> Option<&RawValue>;
+
+    /// A field as text, without the blanks that keys are padded with; empty when it has no value.
+    fn text(&self, field: &str) -> String {
+        let wrapped = self.member(field).and_then(|raw| serde_json::from_str::<Wrapped<'_>>(raw.get()).ok());
+        let value = wrapped.and_then(|wrapped| wrapped.value).filter(|raw| raw.get() != "null");
+        value.map(|raw| trimmed(plain(raw.get()))).unwrap_or_default()
+    }
+
+    /// The same; `None` when it has no value.
+    fn filled(&self, field: &str) -> Option<String> {
+        Some(self.text(field)).filter(|text| !text.is_empty())
+    }
+
+    /// A flag; `None` when it has no value.
+    fn flag(&self, field: &str) -> Option<bool> {
+        match self.text(field).to_ascii_lowercase().as_str() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// An amount; `None` when it has no value or cannot be read.
+    fn amount(&self, field: &str, currency: Currency) -> Option<Money> {
+        Money::parse(&self.text(field), currency).ok()
+    }
+
+    /// The date part of a field: documents bear the site's offset, so only the day counts.
+    fn date(&self, field: &str) -> Option<Date> {
+        self.text(field).get(..10)?.parse().ok()
+    }
+
+    /// A moment with its offset.
+    fn moment(&self, field: &str) -> Option<Timestamp> {
+        let text = self.text(field);
+        chrono::DateTime::parse_from_rfc3339(&text).ok().map(|moment| moment.to_utc())
+    }
+}
+
+#[derive(Deserialize)]
+struct Wrapped<'a> {
+    #[serde(borrow, default)]
+    value: Option<&'a RawValue>,
+}
+
+/// One record as it was answered.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Record(BTreeMap<String, Box<RawValue>>);
 
-#[derive(Deserialize)]
-struct Wrapped {
-    #[serde(default)]
-    value: Option<Box<RawValue>>,
+impl Members for Record {
+    fn member(&self, name: &str) -> Option<&RawValue> {
+        self.0.get(name).map(AsRef::as_ref)
+    }
 }
 
 impl Record {
@@ -33,58 +84,18 @@ impl Record {
 
     /// The record's own identifier, which is not wrapped.
     pub(super) fn id(&self) -> String {
-        self.0.get("id").map(|raw| plain(raw.get())).unwrap_or_default()
-    }
-
-    fn value(&self, field: &str) -> Option<Box<RawValue>> {
-        let wrapped: Wrapped = serde_json::from_str(self.0.get(field)?.get()).ok()?;
-        wrapped.value.filter(|raw| raw.get() != "null")
-    }
-
-    /// A field as text, without the blanks that keys are padded with; empty when it has no value.
-    pub(super) fn text(&self, field: &str) -> String {
-        self.value(field).map(|raw| plain(raw.get()).trim().to_owned()).unwrap_or_default()
-    }
-
-    /// The same; `None` when it has no value.
-    pub(super) fn filled(&self, field: &str) -> Option<String> {
-        Some(self.text(field)).filter(|text| !text.is_empty())
-    }
-
-    /// A flag; `None` when it has no value.
-    pub(super) fn flag(&self, field: &str) -> Option<bool> {
-        match self.text(field).to_ascii_lowercase().as_str() {
-            "true" => Some(true),
-            "false" => Some(false),
-            _ => None,
-        }
-    }
-
-    /// An amount; `None` when it has no value or cannot be read.
-    pub(super) fn amount(&self, field: &str, currency: Currency) -> Option<Money> {
-        Money::parse(&self.text(field), currency).ok()
-    }
-
-    /// The date part of a field: documents bear the site's offset, so only the day counts.
-    pub(super) fn date(&self, field: &str) -> Option<Date> {
-        self.text(field).get(..10)?.parse().ok()
-    }
-
-    /// A moment with its offset.
-    pub(super) fn moment(&self, field: &str) -> Option<Timestamp> {
-        let text = self.text(field);
-        chrono::DateTime::parse_from_rfc3339(&text).ok().map(|moment| moment.to_utc())
+        self.member("id").map(|raw| plain(raw.get())).unwrap_or_default()
     }
 
     /// Detail rows; none when they were not asked for.
-    pub(super) fn rows(&self, field: &str) -> Result<Vec<Self>, Unreadable> {
-        let Some(raw) = self.0.get(field).filter(|raw| raw.get() != "null") else { return Ok(Vec::new()) };
+    pub(super) fn rows(&self, field: &str) -> Result<Vec<Row<'_>>, Unreadable> {
+        let Some(raw) = self.member(field).filter(|raw| raw.get() != "null") else { return Ok(Vec::new()) };
         serde_json::from_str(raw.get()).map_err(|e| Unreadable::json("a list of detail rows", e))
     }
 
     /// A linked entity, which is a record of its own.
     pub(super) fn linked(&self, field: &str) -> Self {
-        self.0.get(field).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+        self.member(field).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     }
 
     /// The content of business fields as one text, for a compare by hash. What a change of nothing else changes too
@@ -102,9 +113,57 @@ impl Record {
     }
 }
 
+/// A detail row of a record. It has dozens of members of which a handful is wanted, so none is copied.
+#[derive(Debug)]
+pub(super) struct Row<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl Members for Row<'_> {
+    fn member(&self, name: &str) -> Option<&RawValue> {
+        // As in a map, the last one of a name counts.
+        self.0.iter().rev().find(|(own, _)| own == name).map(|(_, raw)| *raw)
+    }
+}
+
+impl<'de> Deserialize<'de> for Row<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Row<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a detail row")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row<'de>, A::Error> {
+                let mut members = Vec::with_capacity(map.size_hint().unwrap_or(24));
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    members.push((name, value));
+                }
+                Ok(Row(members))
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+/// The name of a member, borrowed unless it is written with escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// A JSON scalar as text: strings unquoted, numbers and flags as they are written.
 fn plain(raw: &str) -> String {
-    serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned())
+    match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(text) if !text.contains('\\') => text.to_owned(),
+        Some(_) => serde_json::from_str(raw).unwrap_or_else(|_| raw.to_owned()),
+        None => raw.to_owned(),
+    }
+}
+
+/// Without blanks around it.
+fn trimmed(text: String) -> String {
+    let bare = text.trim();
+    if bare.len() == text.len() { text } else { bare.to_owned() }
 }
 
 /// A record to be sent.

@@ -4,6 +4,7 @@
 
 use super::wire::{EndLine, ExpenseLine, LineKind, ReportLine};
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Why a file cannot be used.
@@ -167,8 +168,14 @@ impl Reader {
     }
 }
 
-fn kind_of(line: &[u8]) -> Option<String> {
-    parse::<LineKind>(line).ok().map(|line| line.k)
+/// What a line is. Those of which a report is made are read whole afterwards, so a look at their beginning will do.
+fn kind_of(line: &[u8]) -> Option<Cow<'static, str>> {
+    const READ_WHOLE: [(&[u8], &str); 3] =
+        [(br#"{"k":"E","#, "E"), (br#"{"k":"R","#, "R"), (br#"{"k":"Z","#, "Z")];
+    let known = READ_WHOLE.iter().find(|(beginning, _)| line.starts_with(beginning));
+    known
+        .map(|(_, kind)| Cow::Borrowed(*kind))
+        .or_else(|| parse::<LineKind>(line).ok().map(|line| Cow::Owned(line.k)))
 }
 
 /// The place of a fault without the text around it, which may be personal.

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use spend::ids::ConnectionId;
 use spend::posting::{Failure, FailureClass};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -368,7 +369,7 @@ fn complete(record: &mut CallRecord, result: &Result<Answer, Failed>, secret_ans
             record.answer_body = if secret_answer {
                 format!("[secret answer: {} bytes]", answer.body.len())
             } else {
-                capped(scrub.clean(String::from_utf8_lossy(&answer.body)))
+                capped(scrub.clean(text_of(&answer.body)))
             };
         }
         Err(failed) => {
@@ -376,6 +377,11 @@ fn complete(record: &mut CallRecord, result: &Result<Answer, Failed>, secret_ans
             record.security_event = failed.security;
         }
     }
+}
+
+/// Nearly all answers are text as they stand, which is found out much faster than where they are not.
+fn text_of(body: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed)
 }
 
 fn outcome_name(result: &Result<Answer, Failed>) -> &'static str {

@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 /// Shorter values occur in ordinary words; replacing them would spoil the evidence and hide nothing.
 const SHORTEST: usize = 3;
 
+/// How much of a spelling is looked for first. To look for a long one, a table of it is made each time.
+const PROBE: usize = 24;
+
 /// The spellings of a call's secrets.
 #[derive(Default)]
 pub(super) struct Scrub {
@@ -40,7 +43,6 @@ impl Scrub {
     /// The text without them.
     pub(super) fn clean<'a>(&self, text: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
         let text = text.into();
-        let holds = |text: &str, secret: &str| memmem::find(text.as_bytes(), secret.as_bytes()).is_some();
         if !self.telling.iter().any(|secret| holds(&text, secret)) {
             return text;
         }
@@ -48,6 +50,14 @@ impl Scrub {
             if holds(&text, secret) { Cow::Owned(text.replace(secret.as_str(), "[secret]")) } else { text }
         })
     }
+}
+
+/// Whether the secret is in the text. Nearly always it is not, and then its end is not there either.
+fn holds(text: &str, secret: &str) -> bool {
+    let (text, secret) = (text.as_bytes(), secret.as_bytes());
+    let probe = &secret[secret.len().saturating_sub(PROBE)..];
+    memmem::find(text, probe)
+        .is_some_and(|_| probe.len() == secret.len() || memmem::find(text, secret).is_some())
 }
 
 /// The answer without what it repeats of the credential: for refusals that a vendor hides under a good status, which

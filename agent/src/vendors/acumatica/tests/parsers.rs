@@ -2,7 +2,7 @@
 
 use super::super::naming::{found_reference, side};
 use super::super::outcome::{Asked, Kind, Refusal, is_signed_out, judge};
-use super::super::wire::{Fields, Record};
+use super::super::wire::{Fields, Members as _, Record};
 use super::*;
 use crate::vendors::http::Effect;
 use proptest::prelude::*;
