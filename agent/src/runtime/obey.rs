@@ -2,6 +2,7 @@
 
 use super::agent::{Agent, no_flow};
 use super::commands::Obeyed;
+use super::freshness;
 use super::link::enroll::Enrolled;
 use super::supervisor::RunState;
 use super::words;
@@ -170,8 +171,15 @@ pub fn users_of(config: &ValidConfig, secret: &str) -> Vec<ConnectionId> {
     uses.map(|connection| connection.id.clone()).collect()
 }
 
-/// Storing a secret, with its audit entry: names and origins, never a value.
+/// Storing a secret that a person sets on the machine, with its audit entry. What was sealed before does not undo it.
 pub fn putting(at: Timestamp, name: &str, secret: StoredSecret, decision: &Decision) -> Batch {
+    let mut batch = storing(at, name, secret, decision);
+    freshness::decided_here(&mut batch, name, at);
+    batch
+}
+
+/// Storing a secret, with its audit entry: names and origins, never a value.
+pub(super) fn storing(at: Timestamp, name: &str, secret: StoredSecret, decision: &Decision) -> Batch {
     let detail = serde_json::json!({
         "verb": "set",
         "secret": name,
@@ -195,7 +203,7 @@ pub fn leaving(at: Timestamp, decision: &Decision) -> Batch {
     batch
 }
 
-/// Forgetting a secret, with its audit entry.
+/// Forgetting a secret on the machine, with its audit entry. What was sealed before does not bring it back.
 pub fn removing(at: Timestamp, name: &str, decision: &Decision) -> Batch {
     let mut batch = Batch::new();
     batch.audit(entry(
@@ -204,6 +212,7 @@ pub fn removing(at: Timestamp, name: &str, decision: &Decision) -> Batch {
         serde_json::json!({ "verb": "rm", "secret": name, "note": decision.note }),
     ));
     batch.remove_secret(name);
+    freshness::decided_here(&mut batch, name, at);
     batch
 }
 
