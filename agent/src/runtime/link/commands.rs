@@ -8,7 +8,7 @@ use crate::config::guard_rails::{LocalRails, Visibility};
 use crate::config::revisions;
 use crate::flows::replay::Decision;
 use crate::runtime::commands::Order;
-use crate::store::{AuditKind, Batch, StateTable, StoreError};
+use crate::store::{AuditKind, StateTable, StoreError};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use purser_proto::link::command::{Command, CommandResult, Outcome, Verb};
@@ -102,7 +102,7 @@ impl Exchange {
         let now = self.parts.clock.now();
         // It may have waited for the process to be started again.
         let result = if command.expires <= now { expired(&command, now) } else { self.done(&command).await };
-        let mut batch = Batch::new();
+        let mut batch = self.batch();
         let detail = serde_json::json!({
             "what": "command carried out", "verb": command.verb.word(), "delivery": id, "outcome": result.outcome,
         });

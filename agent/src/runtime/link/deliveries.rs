@@ -45,13 +45,13 @@ impl Exchange {
             }
         }
         self.take_webhooks(webhooks).await?;
-        forget_old(store, self.parts.clock.now()).await?;
+        self.forget_old().await?;
         Ok(self.decided.get() - before)
     }
 
     /// A batch that says that a delivery was taken.
     pub(super) fn taking(&self, id: &Name) -> Batch {
-        let mut batch = Batch::new();
+        let mut batch = self.batch();
         mark(&mut batch, id, self.parts.clock.now());
         batch
     }
@@ -106,6 +106,28 @@ impl Exchange {
         Ok(())
     }
 
+    /// Takes away what is old, once a day.
+    async fn forget_old(&self) -> Result<(), StoreError> {
+        let (store, now) = (&self.parts.store, self.parts.clock.now());
+        let today = now.date_naive().to_string();
+        if store.get::<String>(StateTable::Link, PRUNED)?.is_some_and(|day| day == today) {
+            return Ok(());
+        }
+        let mut known = Vec::new();
+        for name in store.names(StateTable::Delivery)? {
+            let at: Option<Timestamp> = store.get(StateTable::Delivery, &name)?;
+            known.push((at.unwrap_or(Timestamp::UNIX_EPOCH), name));
+        }
+        known.sort_by(|a, b| b.cmp(a));
+        let mut batch = self.batch();
+        let old = known.iter().enumerate().filter(|(n, (at, _))| *n >= MOST || now - *at > KEEP);
+        for (_, (_, name)) in old {
+            batch.remove(StateTable::Delivery, name);
+        }
+        batch.put(StateTable::Link, PRUNED, &today);
+        store.commit(batch).await
+    }
+
     async fn take_unknown(&self, id: &Name) -> Result<(), StoreError> {
         let mut batch = self.taking(id);
         self.notice(
@@ -130,26 +152,4 @@ fn is_taken(store: &Store, id: &Name) -> Result<bool, StoreError> {
 /// Notes that a delivery is taken, once the batch is durable.
 pub(super) fn mark(batch: &mut Batch, id: &Name, now: Timestamp) {
     batch.put(StateTable::Delivery, id.as_str(), &now);
-}
-
-/// Takes away what is old, once a day.
-async fn forget_old(store: &Store, now: Timestamp) -> Result<(), StoreError> {
-    let today = now.date_naive().to_string();
-    if store.get::<String>(StateTable::Link, PRUNED)?.is_some_and(|day| day == today) {
-        return Ok(());
-    }
-    let mut known = Vec::new();
-    for name in store.names(StateTable::Delivery)? {
-        let at: Option<Timestamp> = store.get(StateTable::Delivery, &name)?;
-        known.push((at.unwrap_or(Timestamp::UNIX_EPOCH), name));
-    }
-    known.sort_by(|a, b| b.cmp(a));
-    let mut batch = Batch::new();
-    for (_, name) in
-        known.iter().enumerate().filter(|(n, (at, _))| *n >= MOST || now - *at > KEEP).map(|(_, k)| k)
-    {
-        batch.remove(StateTable::Delivery, name);
-    }
-    batch.put(StateTable::Link, PRUNED, &today);
-    store.commit(batch).await
 }

@@ -34,6 +34,8 @@ const FENCED_PAUSE: Duration = Duration::from_secs(60);
 pub(super) struct Exchange {
     pub(super) parts: LinkParts,
     pub(super) enrollment: Enrollment,
+    /// Of this enrollment; whatever is written for it says so.
+    pub(super) mark: blake3::Hash,
     pub(super) instance: Instance,
     pub(super) wire: Wire,
     pub(super) shown: Shown,
@@ -73,7 +75,7 @@ pub(super) enum Round {
 impl Exchange {
     pub(super) fn new(
         parts: LinkParts,
-        enrollment: Enrollment,
+        (enrollment, mark): (Enrollment, blake3::Hash),
         instance: Instance,
         client: LinkClient,
         keys: LinkKeyring,
@@ -85,6 +87,7 @@ impl Exchange {
             wire: Wire::new(client, parts.clock.clone()),
             parts,
             enrollment,
+            mark,
             instance,
             shown,
             keys: RefCell::new(Rc::new(keys)),
@@ -99,6 +102,15 @@ impl Exchange {
             rotating: tokio::sync::Mutex::default(),
             unapproved: Cell::new(false),
         }
+    }
+
+    /// A batch of this link, which is not written once the agent has left its control plane.
+    pub(super) fn batch(&self) -> Batch {
+        Batch::only_for(self.mark)
+    }
+
+    fn ours(&self) -> identity::Ours<'_> {
+        identity::Ours { store: &self.parts.store, mark: self.mark }
     }
 
     pub(super) fn keys(&self) -> Rc<LinkKeyring> {
@@ -151,6 +163,10 @@ impl Exchange {
                     self.show_failure(&error, wait);
                     wait
                 }
+                Round::Stuck(StoreError::OtherEnrollment) => {
+                    tracing::info!("the agent has left this control plane; its link ends");
+                    pace.after_failure(fastrand::f64(), None)
+                }
                 Round::Stuck(error) => {
                     tracing::error!(error = words(&error), "the link waits for the store");
                     pace.after_failure(fastrand::f64(), None)
@@ -196,7 +212,7 @@ impl Exchange {
 
     async fn prepare(&self) -> Result<Built, StoreError> {
         if !self.introduced.get() {
-            identity::introduce(&self.parts.store, &self.instance).await?;
+            identity::introduce(&self.ours(), &self.instance).await?;
             self.introduced.set(true);
         }
         self.build()
@@ -229,7 +245,7 @@ impl Exchange {
         self.unapproved.set(false);
         let through = answer.reported.min(built.last);
         if through > 0 {
-            let mut batch = Batch::new();
+            let mut batch = self.batch();
             batch.reported(through);
             store.commit(batch).await?;
         }
@@ -260,7 +276,7 @@ impl Exchange {
         if self.fenced.get() == fenced.is_some() {
             return Ok(());
         }
-        let mut batch = Batch::new();
+        let mut batch = self.batch();
         identity::put_fence(&mut batch, fenced.as_deref());
         let (level, what, fix) = match &fenced {
             Some(why) => (NoticeLevel::Security, format!("this life was fenced: {why}"), FENCE_FIX),
@@ -327,14 +343,14 @@ impl Exchange {
         let _turn = self.rotating.lock().await;
         let Some(keys) = self.parts.store.link_keys()? else { return Ok(()) };
         let agent = self.enrollment.agent.as_str();
-        let (keys, rotated) = identity::rotate(&self.parts.store, &self.wire, agent, keys).await;
+        let (keys, rotated) = identity::rotate(&self.ours(), &self.wire, agent, keys).await;
         self.keys.replace(Rc::new(keys));
         rotated
     }
 
     async fn promote(&self) {
         if let Ok(Some(keys)) = self.parts.store.link_keys() {
-            let (keys, stored) = identity::confirm(&self.parts.store, keys).await;
+            let (keys, stored) = identity::confirm(&self.ours(), keys).await;
             if let Err(error) = stored {
                 tracing::error!(error = words(&error), "new keys are in use and could not be stored as such");
             }

@@ -99,17 +99,14 @@ impl Link {
     /// # Errors
     /// [`StartError`].
     pub fn start(parts: LinkParts, policy: Policy) -> Result<Option<Self>, StartError> {
-        let (Some(enrollment), Some(mark)) = (parts.store.enrollment()?, parts.store.enrollment_mark()?)
-        else {
-            return Ok(None);
-        };
+        let Some((enrollment, mark)) = parts.store.marked_enrollment()? else { return Ok(None) };
         // One life of the process, however often the actor is made anew.
         let instance = identity::begin_life(&parts.store, &parts.clock)?;
         let shown = Shown::new(LinkStatus::new(&enrollment, parts.clock.now()));
         let (clock, seen) = (parts.clock.clone(), shown.clone());
         let make = move |_: &mut Context<LinkActor>, _: &_| LinkActor {
             parts: parts.clone(),
-            enrollment: enrollment.clone(),
+            enrollment: (enrollment.clone(), mark),
             instance: instance.clone(),
             shown: seen.clone(),
         };
@@ -136,7 +133,8 @@ impl Link {
 /// One life of the link.
 struct LinkActor {
     parts: LinkParts,
-    enrollment: Enrollment,
+    /// With its mark.
+    enrollment: (Enrollment, blake3::Hash),
     instance: Instance,
     shown: Shown,
 }
@@ -163,12 +161,12 @@ impl Actor for LinkActor {
 
 fn open(
     parts: &LinkParts,
-    enrollment: &Enrollment,
+    enrollment: &(Enrollment, blake3::Hash),
     instance: Instance,
     shown: Shown,
 ) -> Result<Exchange, OpenError> {
     let keys = parts.store.link_keys()?.ok_or(OpenError::NotEnrolled)?;
-    let client = client_of(&parts.store, enrollment)?;
+    let client = client_of(&parts.store, &enrollment.0)?;
     // Read anew for whatever arrives; here only to be told at once what is wrong with them.
     MachineRails::load(&parts.home, &parts.config_file)?;
     Ok(Exchange::new(parts.clone(), enrollment.clone(), instance, client, keys, shown))

@@ -10,7 +10,7 @@ use crate::flows::preview::Preview;
 use crate::flows::replay::Decided;
 use crate::runtime::commands::Obeyed;
 use crate::runtime::status::FlowStatus;
-use crate::store::{Batch, PostingFilter, Store, StoreError};
+use crate::store::{PostingFilter, Store, StoreError};
 use crate::vendors::{ProbeResult, Verdict};
 use chrono::TimeDelta;
 use purser_proto::link::command::CommandResult;
@@ -75,7 +75,7 @@ impl Exchange {
             let report = status_report(&said, store, visibility)?;
             let now = self.parts.clock.reading();
             if watched.wants(&report, &now.tick) {
-                let mut batch = Batch::new();
+                let mut batch = self.batch();
                 batch.report(now.at, &ReportBody::Status(Box::new(report.clone())));
                 store.commit(batch).await?;
                 watched.last = Some((report, now.tick));

@@ -138,7 +138,7 @@ impl Bench {
 }
 
 fn exchange(home: &TempDir, store: &Store, clock: &Clock, desk: Desk) -> Exchange {
-    let enrollment = store.enrollment().unwrap().unwrap();
+    let (enrollment, mark) = store.marked_enrollment().unwrap().unwrap();
     let parts = LinkParts {
         store: store.clone(),
         home: home.path().to_owned(),
@@ -150,7 +150,7 @@ fn exchange(home: &TempDir, store: &Store, clock: &Clock, desk: Desk) -> Exchang
     let keys = store.link_keys().unwrap().unwrap();
     let shown = Shown::new(LinkStatus::new(&enrollment, clock.now()));
     let instance = begin_life(store, clock).unwrap();
-    Exchange::new(parts, enrollment, instance, client, keys, shown)
+    Exchange::new(parts, (enrollment, mark), instance, client, keys, shown)
 }
 
 fn desk(store: &Store, asked: &Rc<RefCell<Vec<String>>>) -> Desk {
