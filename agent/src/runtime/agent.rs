@@ -33,6 +33,9 @@ use tokio::sync::watch;
 /// Longest time that work in flight gets to finish when the agent stops.
 pub const STOP_WITHIN: Duration = Duration::from_secs(20);
 
+/// Why an actor begins anew when a person says so.
+const ASKED: &str = "a person asked for it";
+
 /// What an agent is made from.
 #[derive(Clone)]
 pub struct Parts {
@@ -155,6 +158,12 @@ impl Agent {
         *self.stop.borrow()
     }
 
+    /// Resolves when it is ending.
+    pub(super) async fn stopping(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.stop.subscribe().wait_for(|stopping| *stopping).await;
+    }
+
     /// What it was configured with.
     pub fn config(&self) -> &ValidConfig {
         &self.parts.config
@@ -251,9 +260,9 @@ impl Agent {
     }
 
     fn revive(&self, name: &str) -> Obeyed {
-        let connection = self.connections.get(&ConnectionId::new(name)).map(|c| c.actor().restart());
-        let flow = self.flows.get(&FlowId::new(name)).map(|f| f.actor().restart());
-        let reference = self.references.get(&FlowId::new(name)).map(|f| f.actor().restart());
+        let connection = self.connections.get(&ConnectionId::new(name)).map(|c| c.actor().restart(ASKED));
+        let flow = self.flows.get(&FlowId::new(name)).map(|f| f.actor().restart(ASKED));
+        let reference = self.references.get(&FlowId::new(name)).map(|f| f.actor().restart(ASKED));
         match connection.or(flow).or(reference) {
             Some(()) => Obeyed::Done,
             None => Obeyed::Refused { why: format!("there is neither a connection nor a flow `{name}`") },

@@ -145,7 +145,8 @@ impl Agent {
     }
 
     /// Connections read their secret when they start, so those that use it are started again. The answer comes when
-    /// they are back, so that what is asked next finds them at work.
+    /// they are back, so that what is asked next finds them at work. Those of an agent that is ending do not come back;
+    /// the next agent's start when this is written.
     pub(super) async fn change_secret(&self, name: &str, batch: Batch) -> Obeyed {
         if let Err(error) = self.store().commit(batch).await {
             return Obeyed::Refused { why: format!("the posting log refused: {error}") };
@@ -154,9 +155,12 @@ impl Agent {
             if let Some(handle) = self.connection(&id) {
                 let actor = handle.actor();
                 let life = actor.status().epoch;
-                actor.restart();
+                actor.restart("its secret was changed");
                 let back = actor.wait_for(move |now| now.epoch > life && now.state == RunState::Running);
-                let _ = tokio::time::timeout(BACK_WITHIN, back).await;
+                tokio::select! {
+                    _ = tokio::time::timeout(BACK_WITHIN, back) => {}
+                    () = self.stopping() => {}
+                }
             }
         }
         Obeyed::Done

@@ -214,6 +214,7 @@ fn status() -> AgentStatus {
         epoch: 1,
         restarts: 0,
         last_error: Some(format!("panic: {CANARY}")),
+        restarted: None,
         since: at,
     };
     AgentStatus {
