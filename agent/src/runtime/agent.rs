@@ -80,6 +80,13 @@ pub struct Pause {
     pub at: Timestamp,
 }
 
+impl Pause {
+    /// Where that of a flow is kept, among the switches of flows.
+    pub(super) fn place(flow: &FlowId) -> String {
+        format!("{flow}/pause")
+    }
+}
+
 impl Agent {
     /// Starts connections, then the flows between them. Must be called on an actix system.
     pub fn start(parts: Parts) -> Self {
@@ -194,7 +201,7 @@ impl Agent {
     /// # Errors
     /// When the store cannot be read.
     pub fn is_paused(&self, flow: &FlowId) -> Result<bool, StoreError> {
-        let pause: Option<Pause> = self.parts.store.get(StateTable::Flow, &format!("{flow}/pause"))?;
+        let pause: Option<Pause> = self.parts.store.get(StateTable::Flow, &Pause::place(flow))?;
         Ok(pause.is_some_and(|pause| pause.paused))
     }
 
@@ -252,7 +259,7 @@ impl Agent {
             actor: decision.actor(),
             detail: serde_json::json!({ "verb": if paused { "pause" } else { "resume" }, "note": decision.note }),
         });
-        batch.put(StateTable::Flow, &format!("{flow}/pause"), &Pause { paused, decision, at });
+        batch.put(StateTable::Flow, &Pause::place(flow), &Pause { paused, decision, at });
         match self.parts.store.commit(batch).await {
             Ok(()) => Obeyed::Done,
             Err(error) => Obeyed::Refused { why: format!("the posting log refused: {error}") },

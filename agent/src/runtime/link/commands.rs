@@ -1,7 +1,8 @@
-//! Commands: judged, written down with who asks and why, carried out, and answered. One that was begun when the process
-//! died is carried out by the next one: whatever can be asked has the same end when it is done twice.
+//! Commands: judged, written down with who asks and why, carried out, and answered. What becomes of one that was begun when
+//! the process died is in `pending`.
 
 use super::exchange::Exchange;
+use super::pending::Pending;
 use super::reports::result_of;
 use super::words;
 use crate::config::guard_rails::{LocalRails, Visibility};
@@ -14,24 +15,12 @@ use futures_util::stream::FuturesUnordered;
 use purser_proto::link::command::{Command, CommandResult, Outcome, Verb};
 use purser_proto::link::limits::{Name, Text};
 use purser_proto::link::report::ReportBody;
-use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Before the delivery's id among what the agent remembers of its control plane.
-const UNDER_WAY: &str = "command/";
-
 /// How long the next command waits for the one before it.
 const HEAD_START: Duration = Duration::from_secs(1);
-
-/// A command under way.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Pending {
-    /// The delivery that brought it.
-    pub(super) id: Name,
-    pub(super) command: Command,
-}
 
 impl Exchange {
     pub(super) async fn take_command(&self, id: &Name, command: Command) -> Result<(), StoreError> {
@@ -46,8 +35,9 @@ impl Exchange {
         batch.audit(self.command_entry(&command, judged.as_ref().err()));
         match judged {
             Ok(()) => {
-                let pending = Pending { id: id.clone(), command };
-                batch.put(StateTable::Link, &format!("{UNDER_WAY}{id}"), &pending);
+                let place = self.next_place(id)?;
+                let pending = Pending { id: id.clone(), command, begun: None, place };
+                batch.put(StateTable::Link, &pending.place, &pending);
                 self.decide(id, batch).await?;
                 drop(self.commands.send(pending));
             }
@@ -69,17 +59,6 @@ impl Exchange {
         self.entry(AuditKind::Decision, command.by.as_str(), detail)
     }
 
-    /// What an earlier process had begun.
-    pub(super) fn take_up_commands(&self) -> Result<(), StoreError> {
-        let store = &self.parts.store;
-        for name in store.names(StateTable::Link)?.iter().filter(|name| name.starts_with(UNDER_WAY)) {
-            if let Some(pending) = store.get::<Pending>(StateTable::Link, name)? {
-                drop(self.commands.send(pending));
-            }
-        }
-        Ok(())
-    }
-
     /// Carries commands out, for as long as it is polled: in their order, but none waits long for one that takes its time.
     pub(super) async fn obey(&self) {
         let Some(mut ordered) = self.ordered.borrow_mut().take() else { return };
@@ -98,20 +77,30 @@ impl Exchange {
         }
     }
 
-    pub(super) async fn carry_out(&self, Pending { id, command }: Pending) {
+    pub(super) async fn carry_out(&self, pending: Pending) {
         let now = self.parts.clock.now();
-        // It may have waited for the process to be started again.
-        let result = if command.expires <= now { expired(&command, now) } else { self.done(&command).await };
+        let begun = match self.begin(&pending).await {
+            Ok(begun) => begun,
+            // It is still written down, and the next life begins it.
+            Err(error) => return tracing::error!(error = words(&error), "a command cannot be begun"),
+        };
+        let Pending { id, command, place, .. } = pending;
+        let result = match begun {
+            Some(result) => result,
+            // It may have waited for the process to be started again.
+            None if command.expires <= now => expired(&command, now),
+            None => self.done(&command).await,
+        };
         let mut batch = self.batch();
         let detail = serde_json::json!({
             "what": "command carried out", "verb": command.verb.word(), "delivery": id, "outcome": result.outcome,
         });
         batch.audit(self.entry(AuditKind::Decision, command.by.as_str(), detail));
-        batch.remove(StateTable::Link, &format!("{UNDER_WAY}{id}"));
+        batch.remove(StateTable::Link, &place);
         batch.report(self.parts.clock.now(), &ReportBody::Result { delivery: id, result });
         match self.parts.store.commit(batch).await {
             Ok(()) => self.news.notify_one(),
-            // It is still written down as begun, and the next life carries it out.
+            // It is still written down, and the next life answers it.
             Err(error) => tracing::error!(error = words(&error), "the result of a command cannot be stored"),
         }
     }

@@ -4,6 +4,7 @@
 use super::identity;
 use super::outbox::Built;
 use super::pace::Pace;
+use super::pending::Pending;
 use super::status::{FENCE_FIX, LinkState, Shown};
 use super::transport::{LinkError, Wire};
 use super::{LinkParts, words};
@@ -46,8 +47,10 @@ pub(super) struct Exchange {
     pub(super) decided: Cell<u64>,
     /// There is something to report.
     pub(super) news: Notify,
-    pub(super) commands: mpsc::UnboundedSender<super::commands::Pending>,
-    pub(super) ordered: RefCell<Option<mpsc::UnboundedReceiver<super::commands::Pending>>>,
+    pub(super) commands: mpsc::UnboundedSender<Pending>,
+    pub(super) ordered: RefCell<Option<mpsc::UnboundedReceiver<Pending>>>,
+    /// Number of the command that was written down last.
+    pub(super) last_command: Cell<Option<u64>>,
     fenced: Cell<bool>,
     introduced: Cell<bool>,
     keys_looked_at: RefCell<Option<Tick>>,
@@ -96,6 +99,7 @@ impl Exchange {
             news: Notify::new(),
             commands,
             ordered: RefCell::new(Some(ordered)),
+            last_command: Cell::default(),
             fenced: Cell::new(fenced.is_some()),
             introduced: Cell::new(false),
             keys_looked_at: RefCell::default(),

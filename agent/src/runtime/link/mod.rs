@@ -6,7 +6,7 @@
 //! - `exchange`: the loop that syncs; `outbox`: what a request carries;
 //! - `reports`: what the agent says of itself; [`status`]: what it says of the link;
 //! - `deliveries`: what came, each once; `revisions`, `secrets`, `webhooks`, `commands`: the families of it;
-//!   `diagnostics`: what a person needs to find a fault;
+//!   `pending`: commands that are not answered yet; `diagnostics`: what a person needs to find a fault;
 //! - [`desk`]: how the link asks the agent, which lives on another thread and may be exchanged meanwhile.
 //!
 //! The one thing that a newcomer gets wrong: **nothing that comes from there is believed.** A revision is measured by the
@@ -22,6 +22,7 @@ mod exchange;
 mod identity;
 mod outbox;
 mod pace;
+mod pending;
 mod reports;
 mod revisions;
 mod secrets;
