@@ -8,6 +8,7 @@
 //! - [`commands`]: orders from the command line; `obey`: what the agent does with them; `freshness`: no old secret comes
 //!   again; [`status`]: what the agent says of itself;
 //! - [`host`]: the agent at work, exchanged for another when its configuration changes; [`link`]: to a control plane;
+//! - `refusals`: what is refused without end is counted in the audit trail;
 //! - [`webhooks`]: deliveries of vendors, which make flows run earlier; `keep_alive`: credentials that die unused.
 
 pub mod agent;
@@ -21,6 +22,7 @@ pub mod host;
 mod keep_alive;
 pub mod link;
 pub mod obey;
+mod refusals;
 mod runs;
 pub mod scheduler;
 pub mod status;

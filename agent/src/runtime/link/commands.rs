@@ -19,12 +19,17 @@ use spend::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// Commands that wait to be carried out, at most; what is beyond is refused.
+const MOST_WAITING: u64 = 200;
 /// How long the next command waits for the one before it.
 const HEAD_START: Duration = Duration::from_secs(1);
 
 impl Exchange {
     pub(super) async fn take_command(&self, id: &Name, command: Command) -> Result<(), StoreError> {
         let judged = match self.rails() {
+            _ if self.waiting.get() >= MOST_WAITING => Err(refused(format!(
+                "{MOST_WAITING} commands wait already; give it again when some are done"
+            ))),
             Ok(rails) => judge(&command, &rails.local, self.parts.clock.now()),
             Err(error) => {
                 Err(refused(format!("the machine's guard rails cannot be read: {}", words(&error))))
@@ -32,16 +37,18 @@ impl Exchange {
         };
         tracing::info!(verb = command.verb.word(), by = %command.by, good = judged.is_ok(), "command");
         let mut batch = self.taking(id);
-        batch.audit(self.command_entry(&command, judged.as_ref().err()));
+        let entry = self.command_entry(&command, judged.as_ref().err());
         match judged {
             Ok(()) => {
+                batch.audit(entry);
                 let place = self.next_place(id)?;
                 let pending = Pending { id: id.clone(), command, begun: None, place };
                 batch.put(StateTable::Link, &pending.place, &pending);
                 self.decide(id, batch).await?;
-                drop(self.commands.send(pending));
+                self.hand_on(pending);
             }
             Err(result) => {
+                self.audit_refused(&mut batch, "commands", [("refused", entry)])?;
                 batch.report(self.parts.clock.now(), &ReportBody::Result { delivery: id.clone(), result });
                 self.decide(id, batch).await?;
             }
@@ -57,6 +64,11 @@ impl Exchange {
             detail["refused"] = serde_json::json!(result.words);
         }
         self.entry(AuditKind::Decision, command.by.as_str(), detail)
+    }
+
+    pub(super) fn hand_on(&self, pending: Pending) {
+        self.waiting.set(self.waiting.get() + 1);
+        drop(self.commands.send(pending));
     }
 
     /// Carries commands out, for as long as it is polled: in their order, but none waits long for one that takes its time.
@@ -78,6 +90,7 @@ impl Exchange {
     }
 
     pub(super) async fn carry_out(&self, pending: Pending) {
+        self.waiting.set(self.waiting.get().saturating_sub(1));
         let now = self.parts.clock.now();
         let begun = match self.begin(&pending).await {
             Ok(begun) => begun,

@@ -2,6 +2,7 @@
 //! nor a crash can give it a second one.
 
 use super::exchange::Exchange;
+use crate::runtime::refusals::Refusals;
 use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError};
 use chrono::TimeDelta;
 use purser_proto::link::limits::Name;
@@ -14,6 +15,8 @@ use spend::Timestamp;
 const KEEP: TimeDelta = TimeDelta::days(30);
 /// Ids that are remembered at most; the oldest go first.
 const MOST: usize = 200_000;
+/// Where refused deliveries are counted, by kind.
+const REFUSED: &str = "link/refused";
 /// When what is old was last taken away.
 const PRUNED: &str = "pruned";
 
@@ -45,6 +48,7 @@ impl Exchange {
             }
         }
         self.take_webhooks(webhooks).await?;
+        self.close_refusals().await?;
         self.forget_old().await?;
         Ok(self.decided.get() - before)
     }
@@ -74,6 +78,30 @@ impl Exchange {
     pub(super) fn entry(&self, kind: AuditKind, by: &str, detail: serde_json::Value) -> AuditDraft {
         let actor = format!("control-plane:{by}");
         AuditDraft { actor, ..AuditDraft::new(self.parts.clock.now(), kind, detail) }
+    }
+
+    /// Puts the audit entry of something that was refused into a batch, or counts it.
+    pub(super) fn audit_refused(
+        &self,
+        batch: &mut Batch,
+        kind: &str,
+        refused: impl IntoIterator<Item = (&'static str, AuditDraft)>,
+    ) -> Result<(), StoreError> {
+        let mut refusals = Refusals::load(&self.parts.store, REFUSED)?;
+        for (code, entry) in refused {
+            refusals.add(batch, kind, code, entry);
+        }
+        refusals.save(batch);
+        Ok(())
+    }
+
+    async fn close_refusals(&self) -> Result<(), StoreError> {
+        let (mut batch, mut refusals) = (self.batch(), Refusals::load(&self.parts.store, REFUSED)?);
+        if !refusals.close(&mut batch, self.parts.clock.now()) {
+            return Ok(());
+        }
+        refusals.save(&mut batch);
+        self.parts.store.commit(batch).await
     }
 
     /// Puts a notice into a batch.

@@ -23,10 +23,13 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 /// What happens at the same time goes up together.
 const GATHER: Duration = Duration::from_millis(200);
-/// Between two requests when the other side answers at once and has nothing to say.
+/// A request that took this long was kept back.
+const KEPT_BACK: Duration = Duration::from_secs(1);
+/// Between two requests that wait for an approval.
 const BREATH: Duration = Duration::from_secs(2);
 /// Between two requests of a fenced life.
 const FENCED_PAUSE: Duration = Duration::from_secs(60);
@@ -49,6 +52,8 @@ pub(super) struct Exchange {
     pub(super) news: Notify,
     pub(super) commands: mpsc::UnboundedSender<Pending>,
     pub(super) ordered: RefCell<Option<mpsc::UnboundedReceiver<Pending>>>,
+    /// Commands that wait to be carried out.
+    pub(super) waiting: Cell<u64>,
     /// Number of the command that was written down last.
     pub(super) last_command: Cell<Option<u64>>,
     fenced: Cell<bool>,
@@ -63,7 +68,7 @@ pub(super) struct Exchange {
 /// What became of one request.
 #[derive(Debug)]
 pub(super) enum Round {
-    /// Something was said or heard: go on at once.
+    /// Something was said or heard: go on.
     Busy,
     /// Nothing was said or heard.
     Quiet,
@@ -99,6 +104,7 @@ impl Exchange {
             news: Notify::new(),
             commands,
             ordered: RefCell::new(Some(ordered)),
+            waiting: Cell::default(),
             last_command: Cell::default(),
             fenced: Cell::new(fenced.is_some()),
             introduced: Cell::new(false),
@@ -141,42 +147,46 @@ impl Exchange {
     async fn talk(&self) {
         let mut pace = Pace::default();
         tokio::time::sleep(Pace::first(fastrand::f64())).await;
+        let mut worked = Instant::now();
         loop {
+            let began = Instant::now();
             let round = self.round().await;
             if matches!(round, Round::Busy | Round::Quiet) {
                 self.renew_old_keys().await;
             }
-            let pause = match round {
-                Round::Busy => {
-                    pace.good();
-                    Duration::ZERO
-                }
-                Round::Quiet => {
-                    pace.good();
-                    BREATH
-                }
-                Round::Fenced => FENCED_PAUSE,
-                Round::Failed(error) if error.is_approval() => {
-                    // The request was kept back, so that an approval is heard of at once.
-                    pace.good();
-                    self.show_failure(&error, BREATH);
-                    BREATH
-                }
-                Round::Failed(error) => {
-                    let wait = pace.after_failure(fastrand::f64(), error.retry_after());
-                    self.show_failure(&error, wait);
-                    wait
-                }
-                Round::Stuck(StoreError::OtherEnrollment) => {
-                    tracing::info!("the agent has left this control plane; its link ends");
-                    pace.after_failure(fastrand::f64(), None)
-                }
-                Round::Stuck(error) => {
-                    tracing::error!(error = words(&error), "the link waits for the store");
-                    pace.after_failure(fastrand::f64(), None)
-                }
-            };
-            tokio::time::sleep(pause).await;
+            let since = worked.elapsed();
+            if matches!(round, Round::Busy) {
+                worked = Instant::now();
+            }
+            tokio::time::sleep(self.pause(&mut pace, round, began.elapsed(), since)).await;
+        }
+    }
+
+    /// How long the next request waits. The round took so long, and the last one that worked is so long ago.
+    pub(super) fn pause(&self, pace: &mut Pace, round: Round, took: Duration, since: Duration) -> Duration {
+        match round {
+            Round::Busy => pace.after_work(since),
+            Round::Quiet => pace.after_nothing(),
+            Round::Fenced => FENCED_PAUSE,
+            Round::Failed(error) if error.is_approval() => {
+                // The request was kept back, so that an approval is heard of at once; else somebody only says so.
+                let wait = if took >= KEPT_BACK { BREATH } else { pace.after_nothing() };
+                self.show_failure(&error, wait);
+                wait
+            }
+            Round::Failed(error) => {
+                let wait = pace.after_failure(fastrand::f64(), error.retry_after());
+                self.show_failure(&error, wait);
+                wait
+            }
+            Round::Stuck(StoreError::OtherEnrollment) => {
+                tracing::info!("the agent has left this control plane; its link ends");
+                pace.after_failure(fastrand::f64(), None)
+            }
+            Round::Stuck(error) => {
+                tracing::error!(error = words(&error), "the link waits for the store");
+                pace.after_failure(fastrand::f64(), None)
+            }
         }
     }
 

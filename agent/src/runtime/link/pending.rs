@@ -85,7 +85,7 @@ impl Exchange {
         places.sort_by_key(|place| number(place).unwrap_or(0));
         for place in places {
             if let Some(pending) = store.get::<Pending>(StateTable::Link, place)? {
-                drop(self.commands.send(Pending { place: place.clone(), ..pending }));
+                self.hand_on(Pending { place: place.clone(), ..pending });
             }
         }
         Ok(())

@@ -29,11 +29,20 @@ impl Exchange {
         if good {
             revisions::keep(&mut batch, &Kept::new(revision, now));
         }
-        if matches!(judged, Judged::Beyond(_)) {
-            batch.audit(self.entry(AuditKind::Security, revision.by.as_str(), detail));
-            self.notice(&mut batch, beyond(revision, &findings));
-        } else {
-            batch.audit(self.entry(AuditKind::Configuration, revision.by.as_str(), detail));
+        let by = revision.by.as_str();
+        match &judged {
+            Judged::Beyond(_) => {
+                let entry = self.entry(AuditKind::Security, by, detail);
+                self.audit_refused(&mut batch, "revisions", [("beyond-guard-rails", entry)])?;
+                self.notice(&mut batch, beyond(revision, &findings));
+            }
+            Judged::Refused(_) | Judged::InForce => {
+                let entry = self.entry(AuditKind::Configuration, by, detail);
+                self.audit_refused(&mut batch, "revisions", [("refused", entry)])?;
+            }
+            Judged::Good(_) => {
+                batch.audit(self.entry(AuditKind::Configuration, by, detail));
+            }
         }
         let verdict = RevisionVerdict { number: revision.number, refused: findings.into_iter().collect() };
         batch.report(now, &ReportBody::Revision(verdict));

@@ -79,7 +79,8 @@ impl Exchange {
         let mut batch = self.taking(id);
         let detail = serde_json::json!({ "verb": "set", "secret": name, "refused": refused.why });
         let kind = if refused.security.is_some() { AuditKind::Security } else { AuditKind::Secret };
-        batch.audit(self.entry(kind, by, detail));
+        let code = refused.security.unwrap_or("secret-refused");
+        self.audit_refused(&mut batch, "secrets", [(code, self.entry(kind, by, detail))])?;
         self.tell_secret(&mut batch, id, name, Some(&refused.why));
         if let Some(code) = refused.security {
             self.notice(

@@ -74,18 +74,27 @@ impl Exchange {
         Ok(())
     }
 
-    async fn refuse_webhooks(&self, ids: &[Name], connection: &Name, code: &str) -> Result<(), StoreError> {
-        for id in ids {
-            let mut batch = self.taking(id);
+    async fn refuse_webhooks(
+        &self,
+        ids: &[Name],
+        connection: &Name,
+        code: &'static str,
+    ) -> Result<(), StoreError> {
+        let (mut batch, now) = (self.batch(), self.parts.clock.now());
+        let refused = ids.iter().map(|_| {
             let detail = serde_json::json!({
                 "what": "webhook", "outcome": "refused", "code": code, "connection": connection,
             });
-            batch.audit(self.entry(AuditKind::Security, "webhook", detail));
+            (code, self.entry(AuditKind::Security, "webhook", detail))
+        });
+        self.audit_refused(&mut batch, "webhooks", refused)?;
+        for id in ids {
+            mark(&mut batch, id, now);
             let (outcome, code) = ("refused".into(), Some(code.into()));
-            batch
-                .report(self.parts.clock.now(), &ReportBody::Webhook { delivery: id.clone(), outcome, code });
-            self.decide(id, batch).await?;
+            batch.report(now, &ReportBody::Webhook { delivery: id.clone(), outcome, code });
         }
+        self.parts.store.commit(batch).await?;
+        ids.iter().for_each(|id| self.is_decided(id));
         Ok(())
     }
 }

@@ -76,6 +76,7 @@ impl Stage {
     /// An enrolled agent that has no configuration yet.
     async fn begin() -> Self {
         let plane = Plane::start().await;
+        plane.lock().patience = Some(Duration::from_secs(3));
         let home = tempfile::tempdir().unwrap();
         std::fs::write(
             home.path().join("guard-rails.toml"),

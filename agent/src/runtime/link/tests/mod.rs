@@ -4,6 +4,7 @@ mod bench;
 mod commands;
 mod deliveries;
 mod enrolling;
+mod flood;
 mod hosted;
 mod weather;
 
