@@ -93,7 +93,7 @@ impl Agent {
         let (stop, stopping) = watch::channel(false);
         let shared = Shared {
             paces: Arc::new(Paces::new(parts.clock.clone()).remembering(dir_of(&parts.home).join("paces"))),
-            log: Arc::new(AuditLog(parts.store.clone())),
+            log: Arc::new(AuditLog { store: parts.store.clone(), home: parts.home.clone() }),
             clock: parts.clock.clone(),
             sites: Sites::default(),
         };

@@ -8,7 +8,7 @@
 //! - [`commands`]: orders from the command line; `obey`: what the agent does with them; `freshness`: no old secret comes
 //!   again; [`status`]: what the agent says of itself;
 //! - [`host`]: the agent at work, exchanged for another when its configuration changes; [`link`]: to a control plane;
-//! - `refusals`: what is refused without end is counted in the audit trail;
+//! - `visible`: what may leave the machine; `refusals`: what is refused without end is counted in the audit trail;
 //! - [`webhooks`]: deliveries of vendors, which make flows run earlier; `keep_alive`: credentials that die unused.
 
 pub mod agent;
@@ -27,6 +27,7 @@ mod runs;
 pub mod scheduler;
 pub mod status;
 pub mod supervisor;
+mod visible;
 pub mod webhooks;
 mod wiring;
 pub mod worker;

@@ -3,12 +3,13 @@
 
 use super::exchange::Exchange;
 use super::pending::Pending;
-use super::reports::result_of;
+use super::reports::{result_of, why_not};
 use super::words;
-use crate::config::guard_rails::{LocalRails, Visibility};
+use crate::config::guard_rails::LocalRails;
 use crate::config::revisions;
 use crate::flows::replay::Decision;
 use crate::runtime::commands::Order;
+use crate::runtime::visible::Sight;
 use crate::store::{AuditKind, StateTable, StoreError};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -32,7 +33,8 @@ impl Exchange {
             ))),
             Ok(rails) => judge(&command, &rails.local, self.parts.clock.now()),
             Err(error) => {
-                Err(refused(format!("the machine's guard rails cannot be read: {}", words(&error))))
+                let what = "the machine's guard rails cannot be read";
+                Err(refused(self.sight().because(what, &words(&error))))
             }
         };
         tracing::info!(verb = command.verb.word(), by = %command.by, good = judged.is_ok(), "command");
@@ -98,15 +100,16 @@ impl Exchange {
             Err(error) => return tracing::error!(error = words(&error), "a command cannot be begun"),
         };
         let Pending { id, command, place, .. } = pending;
-        let result = match begun {
-            Some(result) => result,
+        let (result, why) = match begun {
+            Some(result) => (result, None),
             // It may have waited for the process to be started again.
-            None if command.expires <= now => expired(&command, now),
+            None if command.expires <= now => (expired(&command, now), None),
             None => self.done(&command).await,
         };
         let mut batch = self.batch();
         let detail = serde_json::json!({
             "what": "command carried out", "verb": command.verb.word(), "delivery": id, "outcome": result.outcome,
+            "why": why,
         });
         batch.audit(self.entry(AuditKind::Decision, command.by.as_str(), detail));
         batch.remove(StateTable::Link, &place);
@@ -118,28 +121,36 @@ impl Exchange {
         }
     }
 
-    async fn done(&self, command: &Command) -> CommandResult {
-        let visibility = self.visibility();
+    /// What came of it, and what only the machine may know of why it was not done.
+    async fn done(&self, command: &Command) -> (CommandResult, Option<String>) {
+        let sight = self.sight();
         match order_of(command) {
             Some(Order::Run { flow, .. }) if self.is_wrong_kind(command, &flow) => {
-                refused(format!("`{flow}` is no reference flow; ask for `run`"))
+                (refused(format!("`{flow}` is no reference flow; ask for `run`")), None)
             }
-            Some(order) => result_of(self.parts.desk.order(order).await, visibility),
-            None => self.done_here(command, visibility).await,
+            Some(order) => {
+                let obeyed = self.parts.desk.order(order).await;
+                let why = why_not(&obeyed);
+                (result_of(obeyed, sight), why)
+            }
+            None => self.done_here(command, sight).await,
         }
     }
 
     /// What the link does itself.
-    async fn done_here(&self, command: &Command, visibility: Visibility) -> CommandResult {
-        match command.verb {
+    async fn done_here(&self, command: &Command, sight: Sight) -> (CommandResult, Option<String>) {
+        let result = match command.verb {
             Verb::RotateKeys => match self.rotate().await {
                 Ok(()) => {
                     let fingerprint = self.keys().current.public().fingerprint();
                     done(format!("new keys are in use; fingerprint {fingerprint}"))
                 }
-                Err(error) => failed(words(&error)),
+                Err(error) => {
+                    let why = words(&error);
+                    return (failed(sight.reason(why.clone())), Some(why));
+                }
             },
-            Verb::Diagnostics => self.diagnostics(visibility).await,
+            Verb::Diagnostics => self.diagnostics(sight).await,
             Verb::Run { .. }
             | Verb::Preview { .. }
             | Verb::Pause { .. }
@@ -149,7 +160,8 @@ impl Exchange {
             | Verb::TestConnection { .. }
             | Verb::RefreshReference { .. }
             | Verb::Unknown => refused("this release does not know the command; update the agent".to_owned()),
-        }
+        };
+        (result, None)
     }
 
     /// `refresh-reference` is for flows that mirror; a flow that books is run by `run`, which is allowed by itself.

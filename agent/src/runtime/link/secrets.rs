@@ -118,7 +118,10 @@ impl Exchange {
         let read = effective(known(store)?, home, file).and_then(|known| Ok((known, self.rails()?)));
         let (known, rails) = match read {
             Ok(read) => read,
-            Err(error) => return Ok(Err(Refused::plain(words(&error)))),
+            Err(error) => {
+                let what = "the configuration in force or the guard rails cannot be read";
+                return Ok(Err(Refused::plain(self.sight().because(what, &words(&error)))));
+            }
         };
         let bound = bound_origins(&store.secrets()?);
         let judged = judge(&handed, &self.enrollment.agent, &known.valid, &rails, bound);

@@ -24,7 +24,7 @@ fn command(verb: Value) -> Value {
     json!({ "by": "ann", "reason": "month end", "expires": "2026-08-10T13:00:00Z", "verb": verb })
 }
 
-fn handed(bench: &Bench, change: impl FnOnce(&mut HandedSecret)) -> Value {
+pub(super) fn handed(bench: &Bench, change: impl FnOnce(&mut HandedSecret)) -> Value {
     let (recipient, fingerprint) = {
         let state = bench.plane.lock();
         (state.recipient.clone(), state.fingerprint.clone())

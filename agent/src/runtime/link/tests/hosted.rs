@@ -155,7 +155,7 @@ async fn a_call_that_would_have_sent_a_secret_astray_is_told_to_the_control_plan
         security_event: true,
         context: CallContext::default(),
     };
-    AuditLog(stage.store.clone()).record(record);
+    AuditLog { store: stage.store.clone(), home: stage.host.agent().home().to_owned() }.record(record);
     let is_told = |stage: &Stage| !stage.plane.told("notice").is_empty();
     stage.until("the notice", is_told).await;
     let notice = stage.plane.told("notice").pop().unwrap();

@@ -6,6 +6,7 @@ mod deliveries;
 mod enrolling;
 mod flood;
 mod hosted;
+mod visible;
 mod weather;
 
 mod plane;
