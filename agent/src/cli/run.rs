@@ -4,10 +4,10 @@ use super::context::Context;
 use super::{Exit, Global, output};
 use crate::flows::RunReport;
 use crate::runtime::agent::{Agent, Parts};
-use crate::runtime::commands::{self, Obeyed, Taken};
+use crate::runtime::commands;
 use crate::runtime::host::Host;
 use crate::runtime::link;
-use crate::runtime::scheduler::{Jitter, SchedulerHandle};
+use crate::runtime::scheduler::Jitter;
 use crate::runtime::status::{self, AgentStatus};
 use crate::runtime::supervisor::Policy;
 use crate::service::memory;
@@ -192,7 +192,7 @@ async fn work(host: &mut Host, stop: &mut StopRequests, notifier: &Notifier) -> 
             );
         }
         host.keep_link();
-        obey_orders(host);
+        host.obey_orders();
         save_status(host.agent().home(), &host.status());
         notifier.alive();
     }
@@ -201,28 +201,6 @@ async fn work(host: &mut Host, stop: &mut StopRequests, notifier: &Notifier) -> 
 fn save_status(home: &Path, status: &AgentStatus) {
     if let Err(error) = status::write(home, status) {
         tracing::warn!(%error, "status cannot be written");
-    }
-}
-
-/// Takes what the command line ordered; each order is obeyed beside the others.
-fn obey_orders(host: &Host) {
-    match commands::take(host.agent().home()) {
-        Ok(taken) => {
-            for order in taken {
-                actix_rt::spawn(obey(Rc::clone(host.agent()), host.scheduler().clone(), order));
-            }
-        }
-        Err(error) => tracing::warn!(%error, "orders cannot be read"),
-    }
-}
-
-async fn obey(agent: Rc<Agent>, scheduler: SchedulerHandle, taken: Taken) {
-    let obeyed = match taken.order.clone() {
-        Ok(order) => agent.obey_and_wake(&scheduler, order).await,
-        Err(why) => Obeyed::Refused { why },
-    };
-    if let Err(error) = taken.answer(agent.home(), &obeyed) {
-        tracing::warn!(%error, "an order cannot be answered");
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::secrets::{known_fields, origins, values, well_formed};
 use super::{Exit, Format, Global, Usage, output};
+use crate::clock::Clock;
 use crate::store::{HandedSecret, StoredSecret};
 use anyhow::Result;
 use std::io::IsTerminal as _;
@@ -13,6 +14,7 @@ Recipient, fingerprint and id are those that the agent shows (`purser status`) a
 repeats; compare them with the agent's when the control plane itself is not trusted. The agent stores
 the secret only when everything fits: its own id and fingerprint, a connection of that kind and name
 in its configuration, and origins that this connection goes to and the machine's guard rails allow.
+It says when it was sealed, by this machine's clock: an older text does not replace a later one.
 
 On a terminal each field is asked for; otherwise they are read from standard input, as lines
 `field=value` or as one JSON object. What is printed can be handed to anybody: only the agent opens it.
@@ -81,6 +83,7 @@ pub fn run(global: &Global, args: &SealArgs) -> Result<Exit> {
         fingerprint: args.fingerprint.trim().to_lowercase(),
         name,
         connection: args.connection.clone(),
+        sealed_at: Some(Clock::system().now()),
         secret: StoredSecret { kind: args.kind.clone(), origins, fields },
     };
     let armored = handed.seal(&args.recipient).map_err(|error| Usage(error.to_string()))?;

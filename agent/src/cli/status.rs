@@ -290,11 +290,17 @@ fn print_actors(agent: &AgentStatus) {
             output::cell(actor.state.name()),
             output::cell(output::moment(actor.since)),
             output::right(actor.restarts),
-            output::cell(actor.last_error.as_deref().unwrap_or("-")),
+            output::cell(ended(actor)),
         ]);
     }
     output::line("");
     output::show(&table);
+}
+
+/// Why the life before the present one ended.
+fn ended(actor: &ActorStatus) -> String {
+    let asked = actor.restarted.as_ref().map(|why| format!("none; begun anew: {why}"));
+    actor.last_error.clone().or(asked).unwrap_or_else(|| "-".to_owned())
 }
 
 fn print_alarms(agent: &AgentStatus) {

@@ -151,7 +151,9 @@ pub struct Known {
 /// # Errors
 /// When the store cannot be read.
 pub fn known(store: &Store) -> Result<Known, StoreError> {
-    Ok(Known { kept: in_force(store)?, enrolled: store.enrollment_mark()?.is_some() })
+    let enrolled = store.enrollment_mark()?.is_some();
+    // What a control plane has put in force holds only while the agent belongs to one.
+    Ok(Known { kept: if enrolled { in_force(store)? } else { None }, enrolled })
 }
 
 /// The configuration in force and what holds it: the revision of an enrolled agent, else the machine's own file, else, of

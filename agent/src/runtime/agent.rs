@@ -33,6 +33,9 @@ use tokio::sync::watch;
 /// Longest time that work in flight gets to finish when the agent stops.
 pub const STOP_WITHIN: Duration = Duration::from_secs(20);
 
+/// Why an actor begins anew when a person says so.
+const ASKED: &str = "a person asked for it";
+
 /// What an agent is made from.
 #[derive(Clone)]
 pub struct Parts {
@@ -77,13 +80,20 @@ pub struct Pause {
     pub at: Timestamp,
 }
 
+impl Pause {
+    /// Where that of a flow is kept, among the switches of flows.
+    pub(super) fn place(flow: &FlowId) -> String {
+        format!("{flow}/pause")
+    }
+}
+
 impl Agent {
     /// Starts connections, then the flows between them. Must be called on an actix system.
     pub fn start(parts: Parts) -> Self {
         let (stop, stopping) = watch::channel(false);
         let shared = Shared {
             paces: Arc::new(Paces::new(parts.clock.clone()).remembering(dir_of(&parts.home).join("paces"))),
-            log: Arc::new(AuditLog(parts.store.clone())),
+            log: Arc::new(AuditLog { store: parts.store.clone(), home: parts.home.clone() }),
             clock: parts.clock.clone(),
             sites: Sites::default(),
         };
@@ -155,6 +165,12 @@ impl Agent {
         *self.stop.borrow()
     }
 
+    /// Resolves when it is ending.
+    pub(super) async fn stopping(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.stop.subscribe().wait_for(|stopping| *stopping).await;
+    }
+
     /// What it was configured with.
     pub fn config(&self) -> &ValidConfig {
         &self.parts.config
@@ -185,7 +201,7 @@ impl Agent {
     /// # Errors
     /// When the store cannot be read.
     pub fn is_paused(&self, flow: &FlowId) -> Result<bool, StoreError> {
-        let pause: Option<Pause> = self.parts.store.get(StateTable::Flow, &format!("{flow}/pause"))?;
+        let pause: Option<Pause> = self.parts.store.get(StateTable::Flow, &Pause::place(flow))?;
         Ok(pause.is_some_and(|pause| pause.paused))
     }
 
@@ -243,7 +259,7 @@ impl Agent {
             actor: decision.actor(),
             detail: serde_json::json!({ "verb": if paused { "pause" } else { "resume" }, "note": decision.note }),
         });
-        batch.put(StateTable::Flow, &format!("{flow}/pause"), &Pause { paused, decision, at });
+        batch.put(StateTable::Flow, &Pause::place(flow), &Pause { paused, decision, at });
         match self.parts.store.commit(batch).await {
             Ok(()) => Obeyed::Done,
             Err(error) => Obeyed::Refused { why: format!("the posting log refused: {error}") },
@@ -251,9 +267,9 @@ impl Agent {
     }
 
     fn revive(&self, name: &str) -> Obeyed {
-        let connection = self.connections.get(&ConnectionId::new(name)).map(|c| c.actor().restart());
-        let flow = self.flows.get(&FlowId::new(name)).map(|f| f.actor().restart());
-        let reference = self.references.get(&FlowId::new(name)).map(|f| f.actor().restart());
+        let connection = self.connections.get(&ConnectionId::new(name)).map(|c| c.actor().restart(ASKED));
+        let flow = self.flows.get(&FlowId::new(name)).map(|f| f.actor().restart(ASKED));
+        let reference = self.references.get(&FlowId::new(name)).map(|f| f.actor().restart(ASKED));
         match connection.or(flow).or(reference) {
             Some(()) => Obeyed::Done,
             None => Obeyed::Refused { why: format!("there is neither a connection nor a flow `{name}`") },

@@ -153,6 +153,13 @@ pub enum Order {
     },
 }
 
+impl Order {
+    /// Whether connections begin anew because of it.
+    pub(super) fn changes_a_secret(&self) -> bool {
+        matches!(self, Self::PutSecret { .. } | Self::RemoveSecret { .. })
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]

@@ -1,8 +1,10 @@
 //! The agent at work, its scheduler and its link. A new configuration or a fence ends one agent gracefully and begins the
-//! next in the same process; the link outlives them and asks whichever is there.
+//! next in the same process; the link outlives them and asks whichever is there. While one ends nothing is taken in hand: what
+//! is asked or ordered meanwhile is for the next. A change of a secret that was begun before is written before the next begins,
+//! whose connections read it as they start.
 
 use super::agent::{Agent, Parts};
-use super::commands::Obeyed;
+use super::commands::{self, Obeyed, Order, Taken};
 use super::link::desk::{Ask, Desk, Said};
 use super::link::{Link, LinkParts, fenced};
 use super::scheduler::{Jitter, RunNow, SchedulerHandle, Trigger};
@@ -11,6 +13,7 @@ use super::supervisor::Policy;
 use super::{runs, words};
 use crate::config::revisions::{effective, known};
 use crate::vendors::{StoreNotes, last_use, registry};
+use actix_rt::task::JoinHandle;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use spend::Timestamp;
@@ -34,6 +37,8 @@ pub struct Host {
     ending: Option<LocalBoxFuture<'static, ()>>,
     /// Something changed again while it was ending.
     again: bool,
+    /// Changes of secrets under way.
+    changing: Vec<JoinHandle<()>>,
     /// When the process began.
     started: Timestamp,
 }
@@ -57,6 +62,7 @@ impl Host {
             asked,
             ending: None,
             again: false,
+            changing: Vec::new(),
         };
         host.keep_link();
         host
@@ -108,6 +114,7 @@ impl Host {
 
     /// Does what the link asks, and exchanges the agent when that is wanted. Returns after each step.
     pub async fn step(&mut self) {
+        let exchanging = self.ending.is_some();
         let ended = async {
             match &mut self.ending {
                 Some(ending) => ending.await,
@@ -116,8 +123,39 @@ impl Host {
         };
         tokio::select! {
             () = ended => self.begin_next(),
-            Some(ask) = self.asked.recv() => self.answer(ask),
+            Some(ask) = self.asked.recv(), if !exchanging => self.answer(ask),
         }
+    }
+
+    /// Takes what the command line ordered; each order is obeyed beside the others. While agents are exchanged orders wait in
+    /// their folder.
+    pub fn obey_orders(&mut self) {
+        if self.ending.is_some() {
+            return;
+        }
+        match commands::take(self.agent.home()) {
+            Ok(taken) => {
+                for one in taken {
+                    let changes = one.order.as_ref().is_ok_and(Order::changes_a_secret);
+                    let (agent, scheduler) = (Rc::clone(&self.agent), self.scheduler.clone());
+                    let task = actix_rt::spawn(obey(agent, scheduler, one));
+                    if changes {
+                        self.is_changing(task);
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "orders cannot be read"),
+        }
+    }
+
+    fn is_changing(&mut self, task: JoinHandle<()>) {
+        self.changing.retain(|task| !task.is_finished());
+        self.changing.push(task);
+    }
+
+    #[cfg(test)]
+    pub(super) fn desk(&self) -> &Desk {
+        &self.desk
     }
 
     /// Ends everything gracefully.
@@ -142,13 +180,14 @@ impl Host {
                 });
             }
             Ask::Secret { name, batch, reply } => {
-                actix_rt::spawn(async move {
+                let task = actix_rt::spawn(async move {
                     let stored = match agent.change_secret(&name, batch).await {
                         Obeyed::Refused { why } => Err(why),
                         _ => Ok(()),
                     };
                     drop(reply.send(stored));
                 });
+                self.is_changing(task);
             }
             Ask::Webhooks { connection, lines, with, reply } => {
                 actix_rt::spawn(async move {
@@ -188,7 +227,9 @@ impl Host {
             return;
         }
         let agent = Rc::clone(&self.agent);
-        self.ending = Some(async move { agent.stop().await }.boxed_local());
+        let changing = futures_util::future::join_all(std::mem::take(&mut self.changing));
+        // Side by side: changes wait for nothing any more once they see that the agent is ending.
+        self.ending = Some(async move { drop(futures_util::join!(agent.stop(), changing)) }.boxed_local());
     }
 
     fn begin_next(&mut self) {
@@ -223,5 +264,15 @@ impl Host {
             }
         }
         parts
+    }
+}
+
+async fn obey(agent: Rc<Agent>, scheduler: SchedulerHandle, taken: Taken) {
+    let obeyed = match taken.order.clone() {
+        Ok(order) => agent.obey_and_wake(&scheduler, order).await,
+        Err(why) => Obeyed::Refused { why },
+    };
+    if let Err(error) = taken.answer(agent.home(), &obeyed) {
+        tracing::warn!(%error, "an order cannot be answered");
     }
 }

@@ -1,7 +1,8 @@
 //! Keeps credentials alive that die when they are not used: a connection that has been idle for a week has its vendor's
-//! read-only checks made.
+//! read-only checks made. On the same round the hour's refused webhooks are counted.
 
 use super::agent::Agent;
+use super::words;
 use crate::vendors::{Probe, StoreNotes, Verdict, last_use, registry};
 use spend::Date;
 use spend::ids::ConnectionId;
@@ -24,6 +25,9 @@ async fn watch(agent: Weak<Agent>) {
     tokio::time::sleep(FIRST_LOOK).await;
     while let Some(agent) = agent.upgrade() {
         agent.keep_alive(&mut tried).await;
+        if let Err(error) = agent.close_refusals().await {
+            tracing::warn!(error = words(&error), "refused webhooks cannot be counted");
+        }
         drop(agent);
         tokio::time::sleep(LOOK).await;
     }

@@ -2,6 +2,7 @@
 
 use super::agent::{Agent, no_flow};
 use super::commands::Obeyed;
+use super::freshness;
 use super::link::enroll::Enrolled;
 use super::supervisor::RunState;
 use super::words;
@@ -144,7 +145,8 @@ impl Agent {
     }
 
     /// Connections read their secret when they start, so those that use it are started again. The answer comes when
-    /// they are back, so that what is asked next finds them at work.
+    /// they are back, so that what is asked next finds them at work. Those of an agent that is ending do not come back;
+    /// the next agent's start when this is written.
     pub(super) async fn change_secret(&self, name: &str, batch: Batch) -> Obeyed {
         if let Err(error) = self.store().commit(batch).await {
             return Obeyed::Refused { why: format!("the posting log refused: {error}") };
@@ -153,9 +155,12 @@ impl Agent {
             if let Some(handle) = self.connection(&id) {
                 let actor = handle.actor();
                 let life = actor.status().epoch;
-                actor.restart();
+                actor.restart("its secret was changed");
                 let back = actor.wait_for(move |now| now.epoch > life && now.state == RunState::Running);
-                let _ = tokio::time::timeout(BACK_WITHIN, back).await;
+                tokio::select! {
+                    _ = tokio::time::timeout(BACK_WITHIN, back) => {}
+                    () = self.stopping() => {}
+                }
             }
         }
         Obeyed::Done
@@ -170,8 +175,15 @@ pub fn users_of(config: &ValidConfig, secret: &str) -> Vec<ConnectionId> {
     uses.map(|connection| connection.id.clone()).collect()
 }
 
-/// Storing a secret, with its audit entry: names and origins, never a value.
+/// Storing a secret that a person sets on the machine, with its audit entry. What was sealed before does not undo it.
 pub fn putting(at: Timestamp, name: &str, secret: StoredSecret, decision: &Decision) -> Batch {
+    let mut batch = storing(at, name, secret, decision);
+    freshness::decided_here(&mut batch, name, at);
+    batch
+}
+
+/// Storing a secret, with its audit entry: names and origins, never a value.
+pub(super) fn storing(at: Timestamp, name: &str, secret: StoredSecret, decision: &Decision) -> Batch {
     let detail = serde_json::json!({
         "verb": "set",
         "secret": name,
@@ -195,7 +207,7 @@ pub fn leaving(at: Timestamp, decision: &Decision) -> Batch {
     batch
 }
 
-/// Forgetting a secret, with its audit entry.
+/// Forgetting a secret on the machine, with its audit entry. What was sealed before does not bring it back.
 pub fn removing(at: Timestamp, name: &str, decision: &Decision) -> Batch {
     let mut batch = Batch::new();
     batch.audit(entry(
@@ -204,6 +216,7 @@ pub fn removing(at: Timestamp, name: &str, decision: &Decision) -> Batch {
         serde_json::json!({ "verb": "rm", "secret": name, "note": decision.note }),
     ));
     batch.remove_secret(name);
+    freshness::decided_here(&mut batch, name, at);
     batch
 }
 

@@ -84,10 +84,13 @@ pub struct ActorStatus {
     pub state: RunState,
     /// Which life this is; 1 = the first.
     pub epoch: u64,
-    /// How often it was restarted.
+    /// How often it was restarted because it had failed.
     pub restarts: u64,
-    /// Why the last life ended.
+    /// Why the last life ended, when it failed.
     pub last_error: Option<String>,
+    /// Why the present life was begun, when somebody asked for it: no failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarted: Option<String>,
     /// Since when it has been in this state.
     pub since: Timestamp,
 }
@@ -189,29 +192,23 @@ impl<A: Actor<Context = Context<A>>> Handle<A> {
         }
     }
 
-    /// Restarts a failed actor with a fresh budget. Without effect in any other state.
-    pub fn revive(&self) {
-        if self.status().state == RunState::Failed {
-            self.0.control.send_modify(|control| control.revivals += 1);
-        }
-    }
-
-    /// Begins a fresh life: revives a failed actor, ends the present life of any other.
-    pub fn restart(&self) {
-        match self.status().state {
-            RunState::Failed => self.revive(),
-            RunState::Starting | RunState::Running | RunState::Backoff | RunState::Stopped => self.kill(),
-        }
+    /// Begins a fresh life at once: revives a failed actor with a fresh budget, ends the present life of any other, and
+    /// the wait for the next one. It counts as no failure; `why` is shown.
+    pub fn restart(&self, why: &str) {
+        let failed = self.status().state == RunState::Failed;
+        self.0.control.send_modify(|control| {
+            why.clone_into(&mut control.why);
+            if failed {
+                control.revivals += 1;
+            } else {
+                control.restarts += 1;
+            }
+        });
     }
 
     /// Stops the actor for good: its futures are dropped at their next await.
     pub fn stop(&self) {
         self.0.control.send_modify(|control| control.stop = true);
-    }
-
-    /// Ends the present life; the actor is restarted as after a failure.
-    pub fn kill(&self) {
-        self.0.control.send_modify(|control| control.kills += 1);
     }
 }
 
@@ -265,6 +262,7 @@ where
         epoch: 0,
         restarts: 0,
         last_error: None,
+        restarted: None,
         since: clock.now(),
     };
     let shared = Arc::new(Shared {
@@ -300,30 +298,43 @@ struct Seat<A: Actor<Context = Context<A>>> {
 #[derive(Clone, Debug, Default)]
 struct Control {
     stop: bool,
-    kills: u64,
+    restarts: u64,
     revivals: u64,
+    /// Why the last restart or revival was asked for.
+    why: String,
     /// Raised when a stuck thread is given up: a loop of an older generation has no say any more.
     generation: u64,
 }
 
+/// How a life came to its end.
+#[derive(Clone, Debug)]
+enum End {
+    /// Somebody asked for the next one.
+    Asked(String),
+    /// It failed.
+    Failed(String),
+}
+
 impl<A: Actor<Context = Context<A>>> Shared<A> {
-    /// Publishes a state, unless a newer generation has taken over.
-    fn publish(&self, generation: u64, state: RunState, addr: Option<Addr<A>>, why: Option<String>) {
+    /// Publishes a state, unless a newer generation has taken over. `end` is that of the life before.
+    fn publish(&self, generation: u64, state: RunState, addr: Option<Addr<A>>, end: Option<End>) {
         let since = self.clock.now();
         self.seat.send_if_modified(|seat| {
             if self.control.borrow().generation != generation {
                 return false;
             }
             let status = &mut seat.status;
+            match end {
+                Some(End::Asked(why)) => (status.last_error, status.restarted) = (None, Some(why)),
+                Some(End::Failed(why)) => (status.last_error, status.restarted) = (Some(why), None),
+                None => {}
+            }
             if state == RunState::Starting {
+                status.restarts += u64::from(status.epoch > 0 && status.restarted.is_none());
                 status.epoch += 1;
-                status.restarts = status.epoch - 1;
             }
             status.state = state;
             status.since = since;
-            if why.is_some() {
-                status.last_error = why;
-            }
             seat.addr = addr;
             true
         });
@@ -332,6 +343,11 @@ impl<A: Actor<Context = Context<A>>> Shared<A> {
     /// Ends whatever lease is valid.
     fn end_lease(&self) {
         self.lease.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The end of a life after which the next was asked for.
+    fn asked(&self) -> End {
+        End::Asked(self.control.borrow().why.clone())
     }
 
     fn name(&self) -> String {

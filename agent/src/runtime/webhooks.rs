@@ -10,6 +10,7 @@ mod tests;
 use super::agent::Agent;
 use super::commands::Obeyed;
 use super::link::desk::{WebhooksRefused, WithReceipts};
+use super::refusals::Refusals;
 use super::words;
 use crate::flows::RunReport;
 use crate::flows::replay::Decision;
@@ -26,6 +27,8 @@ use spend::ids::{ConnectionId, FlowId};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// Where refused deliveries are counted, by connection.
+const REFUSED: &str = "webhooks/refused";
 /// Longest text of a sender that is kept.
 const LONGEST_TEXT: usize = 120;
 
@@ -108,6 +111,7 @@ impl Reception<'_> {
         let mut batch = Batch::new();
         memory::prune(self.store, self.now, &mut batch)?;
         let mut memory = Memory::new(self.store, self.connection, self.now);
+        let mut refusals = Refusals::load(self.store, REFUSED)?;
         let mut receipts = Vec::with_capacity(lines.len());
         for line in lines {
             let delivery = Delivery::from_line(line);
@@ -122,12 +126,20 @@ impl Reception<'_> {
                     self.judge(known, &id, &hint)
                 }
             };
-            batch.audit(self.entry(delivery.as_ref().ok(), &receipt));
+            let entry = self.entry(delivery.as_ref().ok(), &receipt);
+            match &receipt.code {
+                Some(code) => refusals.add(&mut batch, self.connection.as_str(), code, entry),
+                None => {
+                    batch.audit(entry);
+                }
+            }
             receipts.push(receipt);
         }
         if receipts.iter().any(|receipt| receipt.outcome == Outcome::Accepted) {
             self.flows.iter().for_each(|flow| memory::wake(flow, self.now, &mut batch));
         }
+        refusals.close(&mut batch, self.now);
+        refusals.save(&mut batch);
         Ok((receipts, batch))
     }
 
@@ -253,6 +265,17 @@ impl Agent {
         let receipts = self.judged(connection, &flows, lines, actor, with).await?;
         let wanted = receipts.iter().any(|receipt| receipt.outcome == Outcome::Accepted);
         Ok(if wanted { flows } else { Vec::new() })
+    }
+
+    /// Writes how many deliveries were refused in hours that are over.
+    pub(super) async fn close_refusals(&self) -> Result<(), StoreError> {
+        let _turn = self.receiving().lock().await;
+        let (mut batch, mut refusals) = (Batch::new(), Refusals::load(self.store(), REFUSED)?);
+        if refusals.close(&mut batch, self.now()) {
+            refusals.save(&mut batch);
+            self.store().commit(batch).await?;
+        }
+        Ok(())
     }
 
     /// The flows that read from a connection.

@@ -142,6 +142,9 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
+    /// What was made for one control plane came after the agent had left it. Nothing was written.
+    #[error("this was made for a control plane that the agent has left since; nothing of it was written")]
+    OtherEnrollment,
     /// A value that cannot be turned into bytes or back.
     #[error("a value of table `{table}` cannot be {doing}: {cause}")]
     Codec {

@@ -32,7 +32,7 @@ mod upgrade;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use audit::{
     AuditDraft, AuditEntry, AuditFault, AuditFaultKind, AuditHash, AuditHead, AuditKind, AuditReader,

@@ -1,57 +1,56 @@
-//! Commands: judged, written down with who asks and why, carried out, and answered. One that was begun when the process
-//! died is carried out by the next one: whatever can be asked has the same end when it is done twice.
+//! Commands: judged, written down with who asks and why, carried out, and answered. What becomes of one that was begun when
+//! the process died is in `pending`.
 
 use super::exchange::Exchange;
-use super::reports::result_of;
+use super::pending::Pending;
+use super::reports::{result_of, why_not};
 use super::words;
-use crate::config::guard_rails::{LocalRails, Visibility};
+use crate::config::guard_rails::LocalRails;
 use crate::config::revisions;
 use crate::flows::replay::Decision;
 use crate::runtime::commands::Order;
-use crate::store::{AuditKind, Batch, StateTable, StoreError};
+use crate::runtime::visible::Sight;
+use crate::store::{AuditKind, StateTable, StoreError};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use purser_proto::link::command::{Command, CommandResult, Outcome, Verb};
 use purser_proto::link::limits::{Name, Text};
 use purser_proto::link::report::ReportBody;
-use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Before the delivery's id among what the agent remembers of its control plane.
-const UNDER_WAY: &str = "command/";
-
+/// Commands that wait to be carried out, at most; what is beyond is refused.
+const MOST_WAITING: u64 = 200;
 /// How long the next command waits for the one before it.
 const HEAD_START: Duration = Duration::from_secs(1);
-
-/// A command under way.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Pending {
-    /// The delivery that brought it.
-    pub(super) id: Name,
-    pub(super) command: Command,
-}
 
 impl Exchange {
     pub(super) async fn take_command(&self, id: &Name, command: Command) -> Result<(), StoreError> {
         let judged = match self.rails() {
+            _ if self.waiting.get() >= MOST_WAITING => Err(refused(format!(
+                "{MOST_WAITING} commands wait already; give it again when some are done"
+            ))),
             Ok(rails) => judge(&command, &rails.local, self.parts.clock.now()),
             Err(error) => {
-                Err(refused(format!("the machine's guard rails cannot be read: {}", words(&error))))
+                let what = "the machine's guard rails cannot be read";
+                Err(refused(self.sight().because(what, &words(&error))))
             }
         };
         tracing::info!(verb = command.verb.word(), by = %command.by, good = judged.is_ok(), "command");
         let mut batch = self.taking(id);
-        batch.audit(self.command_entry(&command, judged.as_ref().err()));
+        let entry = self.command_entry(&command, judged.as_ref().err());
         match judged {
             Ok(()) => {
-                let pending = Pending { id: id.clone(), command };
-                batch.put(StateTable::Link, &format!("{UNDER_WAY}{id}"), &pending);
+                batch.audit(entry);
+                let place = self.next_place(id)?;
+                let pending = Pending { id: id.clone(), command, begun: None, place };
+                batch.put(StateTable::Link, &pending.place, &pending);
                 self.decide(id, batch).await?;
-                drop(self.commands.send(pending));
+                self.hand_on(pending);
             }
             Err(result) => {
+                self.audit_refused(&mut batch, "commands", [("refused", entry)])?;
                 batch.report(self.parts.clock.now(), &ReportBody::Result { delivery: id.clone(), result });
                 self.decide(id, batch).await?;
             }
@@ -69,15 +68,9 @@ impl Exchange {
         self.entry(AuditKind::Decision, command.by.as_str(), detail)
     }
 
-    /// What an earlier process had begun.
-    pub(super) fn take_up_commands(&self) -> Result<(), StoreError> {
-        let store = &self.parts.store;
-        for name in store.names(StateTable::Link)?.iter().filter(|name| name.starts_with(UNDER_WAY)) {
-            if let Some(pending) = store.get::<Pending>(StateTable::Link, name)? {
-                drop(self.commands.send(pending));
-            }
-        }
-        Ok(())
+    pub(super) fn hand_on(&self, pending: Pending) {
+        self.waiting.set(self.waiting.get() + 1);
+        drop(self.commands.send(pending));
     }
 
     /// Carries commands out, for as long as it is polled: in their order, but none waits long for one that takes its time.
@@ -98,46 +91,66 @@ impl Exchange {
         }
     }
 
-    pub(super) async fn carry_out(&self, Pending { id, command }: Pending) {
+    pub(super) async fn carry_out(&self, pending: Pending) {
+        self.waiting.set(self.waiting.get().saturating_sub(1));
         let now = self.parts.clock.now();
-        // It may have waited for the process to be started again.
-        let result = if command.expires <= now { expired(&command, now) } else { self.done(&command).await };
-        let mut batch = Batch::new();
+        let begun = match self.begin(&pending).await {
+            Ok(begun) => begun,
+            // It is still written down, and the next life begins it.
+            Err(error) => return tracing::error!(error = words(&error), "a command cannot be begun"),
+        };
+        let Pending { id, command, place, .. } = pending;
+        let (result, why) = match begun {
+            Some(result) => (result, None),
+            // It may have waited for the process to be started again.
+            None if command.expires <= now => (expired(&command, now), None),
+            None => self.done(&command).await,
+        };
+        let mut batch = self.batch();
         let detail = serde_json::json!({
             "what": "command carried out", "verb": command.verb.word(), "delivery": id, "outcome": result.outcome,
+            "why": why,
         });
         batch.audit(self.entry(AuditKind::Decision, command.by.as_str(), detail));
-        batch.remove(StateTable::Link, &format!("{UNDER_WAY}{id}"));
+        batch.remove(StateTable::Link, &place);
         batch.report(self.parts.clock.now(), &ReportBody::Result { delivery: id, result });
         match self.parts.store.commit(batch).await {
             Ok(()) => self.news.notify_one(),
-            // It is still written down as begun, and the next life carries it out.
+            // It is still written down, and the next life answers it.
             Err(error) => tracing::error!(error = words(&error), "the result of a command cannot be stored"),
         }
     }
 
-    async fn done(&self, command: &Command) -> CommandResult {
-        let visibility = self.visibility();
+    /// What came of it, and what only the machine may know of why it was not done.
+    async fn done(&self, command: &Command) -> (CommandResult, Option<String>) {
+        let sight = self.sight();
         match order_of(command) {
             Some(Order::Run { flow, .. }) if self.is_wrong_kind(command, &flow) => {
-                refused(format!("`{flow}` is no reference flow; ask for `run`"))
+                (refused(format!("`{flow}` is no reference flow; ask for `run`")), None)
             }
-            Some(order) => result_of(self.parts.desk.order(order).await, visibility),
-            None => self.done_here(command, visibility).await,
+            Some(order) => {
+                let obeyed = self.parts.desk.order(order).await;
+                let why = why_not(&obeyed);
+                (result_of(obeyed, sight), why)
+            }
+            None => self.done_here(command, sight).await,
         }
     }
 
     /// What the link does itself.
-    async fn done_here(&self, command: &Command, visibility: Visibility) -> CommandResult {
-        match command.verb {
+    async fn done_here(&self, command: &Command, sight: Sight) -> (CommandResult, Option<String>) {
+        let result = match command.verb {
             Verb::RotateKeys => match self.rotate().await {
                 Ok(()) => {
                     let fingerprint = self.keys().current.public().fingerprint();
                     done(format!("new keys are in use; fingerprint {fingerprint}"))
                 }
-                Err(error) => failed(words(&error)),
+                Err(error) => {
+                    let why = words(&error);
+                    return (failed(sight.reason(why.clone())), Some(why));
+                }
             },
-            Verb::Diagnostics => self.diagnostics(visibility).await,
+            Verb::Diagnostics => self.diagnostics(sight).await,
             Verb::Run { .. }
             | Verb::Preview { .. }
             | Verb::Pause { .. }
@@ -147,7 +160,8 @@ impl Exchange {
             | Verb::TestConnection { .. }
             | Verb::RefreshReference { .. }
             | Verb::Unknown => refused("this release does not know the command; update the agent".to_owned()),
-        }
+        };
+        (result, None)
     }
 
     /// `refresh-reference` is for flows that mirror; a flow that books is run by `run`, which is allowed by itself.

@@ -2,6 +2,7 @@
 //! nor a crash can give it a second one.
 
 use super::exchange::Exchange;
+use crate::runtime::refusals::Refusals;
 use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError};
 use chrono::TimeDelta;
 use purser_proto::link::limits::Name;
@@ -14,6 +15,8 @@ use spend::Timestamp;
 const KEEP: TimeDelta = TimeDelta::days(30);
 /// Ids that are remembered at most; the oldest go first.
 const MOST: usize = 200_000;
+/// Where refused deliveries are counted, by kind.
+const REFUSED: &str = "link/refused";
 /// When what is old was last taken away.
 const PRUNED: &str = "pruned";
 
@@ -45,13 +48,14 @@ impl Exchange {
             }
         }
         self.take_webhooks(webhooks).await?;
-        forget_old(store, self.parts.clock.now()).await?;
+        self.close_refusals().await?;
+        self.forget_old().await?;
         Ok(self.decided.get() - before)
     }
 
     /// A batch that says that a delivery was taken.
     pub(super) fn taking(&self, id: &Name) -> Batch {
-        let mut batch = Batch::new();
+        let mut batch = self.batch();
         mark(&mut batch, id, self.parts.clock.now());
         batch
     }
@@ -74,6 +78,30 @@ impl Exchange {
     pub(super) fn entry(&self, kind: AuditKind, by: &str, detail: serde_json::Value) -> AuditDraft {
         let actor = format!("control-plane:{by}");
         AuditDraft { actor, ..AuditDraft::new(self.parts.clock.now(), kind, detail) }
+    }
+
+    /// Puts the audit entry of something that was refused into a batch, or counts it.
+    pub(super) fn audit_refused(
+        &self,
+        batch: &mut Batch,
+        kind: &str,
+        refused: impl IntoIterator<Item = (&'static str, AuditDraft)>,
+    ) -> Result<(), StoreError> {
+        let mut refusals = Refusals::load(&self.parts.store, REFUSED)?;
+        for (code, entry) in refused {
+            refusals.add(batch, kind, code, entry);
+        }
+        refusals.save(batch);
+        Ok(())
+    }
+
+    async fn close_refusals(&self) -> Result<(), StoreError> {
+        let (mut batch, mut refusals) = (self.batch(), Refusals::load(&self.parts.store, REFUSED)?);
+        if !refusals.close(&mut batch, self.parts.clock.now()) {
+            return Ok(());
+        }
+        refusals.save(&mut batch);
+        self.parts.store.commit(batch).await
     }
 
     /// Puts a notice into a batch.
@@ -106,6 +134,28 @@ impl Exchange {
         Ok(())
     }
 
+    /// Takes away what is old, once a day.
+    async fn forget_old(&self) -> Result<(), StoreError> {
+        let (store, now) = (&self.parts.store, self.parts.clock.now());
+        let today = now.date_naive().to_string();
+        if store.get::<String>(StateTable::Link, PRUNED)?.is_some_and(|day| day == today) {
+            return Ok(());
+        }
+        let mut known = Vec::new();
+        for name in store.names(StateTable::Delivery)? {
+            let at: Option<Timestamp> = store.get(StateTable::Delivery, &name)?;
+            known.push((at.unwrap_or(Timestamp::UNIX_EPOCH), name));
+        }
+        known.sort_by(|a, b| b.cmp(a));
+        let mut batch = self.batch();
+        let old = known.iter().enumerate().filter(|(n, (at, _))| *n >= MOST || now - *at > KEEP);
+        for (_, (_, name)) in old {
+            batch.remove(StateTable::Delivery, name);
+        }
+        batch.put(StateTable::Link, PRUNED, &today);
+        store.commit(batch).await
+    }
+
     async fn take_unknown(&self, id: &Name) -> Result<(), StoreError> {
         let mut batch = self.taking(id);
         self.notice(
@@ -130,26 +180,4 @@ fn is_taken(store: &Store, id: &Name) -> Result<bool, StoreError> {
 /// Notes that a delivery is taken, once the batch is durable.
 pub(super) fn mark(batch: &mut Batch, id: &Name, now: Timestamp) {
     batch.put(StateTable::Delivery, id.as_str(), &now);
-}
-
-/// Takes away what is old, once a day.
-async fn forget_old(store: &Store, now: Timestamp) -> Result<(), StoreError> {
-    let today = now.date_naive().to_string();
-    if store.get::<String>(StateTable::Link, PRUNED)?.is_some_and(|day| day == today) {
-        return Ok(());
-    }
-    let mut known = Vec::new();
-    for name in store.names(StateTable::Delivery)? {
-        let at: Option<Timestamp> = store.get(StateTable::Delivery, &name)?;
-        known.push((at.unwrap_or(Timestamp::UNIX_EPOCH), name));
-    }
-    known.sort_by(|a, b| b.cmp(a));
-    let mut batch = Batch::new();
-    for (_, name) in
-        known.iter().enumerate().filter(|(n, (at, _))| *n >= MOST || now - *at > KEEP).map(|(_, k)| k)
-    {
-        batch.remove(StateTable::Delivery, name);
-    }
-    batch.put(StateTable::Link, PRUNED, &today);
-    store.commit(batch).await
 }

@@ -4,6 +4,7 @@
 use super::identity;
 use super::outbox::Built;
 use super::pace::Pace;
+use super::pending::Pending;
 use super::status::{FENCE_FIX, LinkState, Shown};
 use super::transport::{LinkError, Wire};
 use super::{LinkParts, words};
@@ -22,10 +23,13 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 /// What happens at the same time goes up together.
 const GATHER: Duration = Duration::from_millis(200);
-/// Between two requests when the other side answers at once and has nothing to say.
+/// A request that took this long was kept back.
+const KEPT_BACK: Duration = Duration::from_secs(1);
+/// Between two requests that wait for an approval.
 const BREATH: Duration = Duration::from_secs(2);
 /// Between two requests of a fenced life.
 const FENCED_PAUSE: Duration = Duration::from_secs(60);
@@ -34,6 +38,8 @@ const FENCED_PAUSE: Duration = Duration::from_secs(60);
 pub(super) struct Exchange {
     pub(super) parts: LinkParts,
     pub(super) enrollment: Enrollment,
+    /// Of this enrollment; whatever is written for it says so.
+    pub(super) mark: blake3::Hash,
     pub(super) instance: Instance,
     pub(super) wire: Wire,
     pub(super) shown: Shown,
@@ -44,8 +50,12 @@ pub(super) struct Exchange {
     pub(super) decided: Cell<u64>,
     /// There is something to report.
     pub(super) news: Notify,
-    pub(super) commands: mpsc::UnboundedSender<super::commands::Pending>,
-    pub(super) ordered: RefCell<Option<mpsc::UnboundedReceiver<super::commands::Pending>>>,
+    pub(super) commands: mpsc::UnboundedSender<Pending>,
+    pub(super) ordered: RefCell<Option<mpsc::UnboundedReceiver<Pending>>>,
+    /// Commands that wait to be carried out.
+    pub(super) waiting: Cell<u64>,
+    /// Number of the command that was written down last.
+    pub(super) last_command: Cell<Option<u64>>,
     fenced: Cell<bool>,
     introduced: Cell<bool>,
     keys_looked_at: RefCell<Option<Tick>>,
@@ -58,7 +68,7 @@ pub(super) struct Exchange {
 /// What became of one request.
 #[derive(Debug)]
 pub(super) enum Round {
-    /// Something was said or heard: go on at once.
+    /// Something was said or heard: go on.
     Busy,
     /// Nothing was said or heard.
     Quiet,
@@ -73,7 +83,7 @@ pub(super) enum Round {
 impl Exchange {
     pub(super) fn new(
         parts: LinkParts,
-        enrollment: Enrollment,
+        (enrollment, mark): (Enrollment, blake3::Hash),
         instance: Instance,
         client: LinkClient,
         keys: LinkKeyring,
@@ -85,6 +95,7 @@ impl Exchange {
             wire: Wire::new(client, parts.clock.clone()),
             parts,
             enrollment,
+            mark,
             instance,
             shown,
             keys: RefCell::new(Rc::new(keys)),
@@ -93,12 +104,23 @@ impl Exchange {
             news: Notify::new(),
             commands,
             ordered: RefCell::new(Some(ordered)),
+            waiting: Cell::default(),
+            last_command: Cell::default(),
             fenced: Cell::new(fenced.is_some()),
             introduced: Cell::new(false),
             keys_looked_at: RefCell::default(),
             rotating: tokio::sync::Mutex::default(),
             unapproved: Cell::new(false),
         }
+    }
+
+    /// A batch of this link, which is not written once the agent has left its control plane.
+    pub(super) fn batch(&self) -> Batch {
+        Batch::only_for(self.mark)
+    }
+
+    fn ours(&self) -> identity::Ours<'_> {
+        identity::Ours { store: &self.parts.store, mark: self.mark }
     }
 
     pub(super) fn keys(&self) -> Rc<LinkKeyring> {
@@ -125,38 +147,46 @@ impl Exchange {
     async fn talk(&self) {
         let mut pace = Pace::default();
         tokio::time::sleep(Pace::first(fastrand::f64())).await;
+        let mut worked = Instant::now();
         loop {
+            let began = Instant::now();
             let round = self.round().await;
             if matches!(round, Round::Busy | Round::Quiet) {
                 self.renew_old_keys().await;
             }
-            let pause = match round {
-                Round::Busy => {
-                    pace.good();
-                    Duration::ZERO
-                }
-                Round::Quiet => {
-                    pace.good();
-                    BREATH
-                }
-                Round::Fenced => FENCED_PAUSE,
-                Round::Failed(error) if error.is_approval() => {
-                    // The request was kept back, so that an approval is heard of at once.
-                    pace.good();
-                    self.show_failure(&error, BREATH);
-                    BREATH
-                }
-                Round::Failed(error) => {
-                    let wait = pace.after_failure(fastrand::f64(), error.retry_after());
-                    self.show_failure(&error, wait);
-                    wait
-                }
-                Round::Stuck(error) => {
-                    tracing::error!(error = words(&error), "the link waits for the store");
-                    pace.after_failure(fastrand::f64(), None)
-                }
-            };
-            tokio::time::sleep(pause).await;
+            let since = worked.elapsed();
+            if matches!(round, Round::Busy) {
+                worked = Instant::now();
+            }
+            tokio::time::sleep(self.pause(&mut pace, round, began.elapsed(), since)).await;
+        }
+    }
+
+    /// How long the next request waits. The round took so long, and the last one that worked is so long ago.
+    pub(super) fn pause(&self, pace: &mut Pace, round: Round, took: Duration, since: Duration) -> Duration {
+        match round {
+            Round::Busy => pace.after_work(since),
+            Round::Quiet => pace.after_nothing(),
+            Round::Fenced => FENCED_PAUSE,
+            Round::Failed(error) if error.is_approval() => {
+                // The request was kept back, so that an approval is heard of at once; else somebody only says so.
+                let wait = if took >= KEPT_BACK { BREATH } else { pace.after_nothing() };
+                self.show_failure(&error, wait);
+                wait
+            }
+            Round::Failed(error) => {
+                let wait = pace.after_failure(fastrand::f64(), error.retry_after());
+                self.show_failure(&error, wait);
+                wait
+            }
+            Round::Stuck(StoreError::OtherEnrollment) => {
+                tracing::info!("the agent has left this control plane; its link ends");
+                pace.after_failure(fastrand::f64(), None)
+            }
+            Round::Stuck(error) => {
+                tracing::error!(error = words(&error), "the link waits for the store");
+                pace.after_failure(fastrand::f64(), None)
+            }
         }
     }
 
@@ -196,7 +226,7 @@ impl Exchange {
 
     async fn prepare(&self) -> Result<Built, StoreError> {
         if !self.introduced.get() {
-            identity::introduce(&self.parts.store, &self.instance).await?;
+            identity::introduce(&self.ours(), &self.instance).await?;
             self.introduced.set(true);
         }
         self.build()
@@ -229,7 +259,7 @@ impl Exchange {
         self.unapproved.set(false);
         let through = answer.reported.min(built.last);
         if through > 0 {
-            let mut batch = Batch::new();
+            let mut batch = self.batch();
             batch.reported(through);
             store.commit(batch).await?;
         }
@@ -260,7 +290,7 @@ impl Exchange {
         if self.fenced.get() == fenced.is_some() {
             return Ok(());
         }
-        let mut batch = Batch::new();
+        let mut batch = self.batch();
         identity::put_fence(&mut batch, fenced.as_deref());
         let (level, what, fix) = match &fenced {
             Some(why) => (NoticeLevel::Security, format!("this life was fenced: {why}"), FENCE_FIX),
@@ -327,14 +357,14 @@ impl Exchange {
         let _turn = self.rotating.lock().await;
         let Some(keys) = self.parts.store.link_keys()? else { return Ok(()) };
         let agent = self.enrollment.agent.as_str();
-        let (keys, rotated) = identity::rotate(&self.parts.store, &self.wire, agent, keys).await;
+        let (keys, rotated) = identity::rotate(&self.ours(), &self.wire, agent, keys).await;
         self.keys.replace(Rc::new(keys));
         rotated
     }
 
     async fn promote(&self) {
         if let Ok(Some(keys)) = self.parts.store.link_keys() {
-            let (keys, stored) = identity::confirm(&self.parts.store, keys).await;
+            let (keys, stored) = identity::confirm(&self.ours(), keys).await;
             if let Err(error) = stored {
                 tracing::error!(error = words(&error), "new keys are in use and could not be stored as such");
             }

@@ -36,11 +36,19 @@ pub(super) fn begin_life(store: &Store, clock: &Clock) -> Result<Instance, Store
     Ok(Instance { id: id.into(), started: clock.now(), before: before.map(Into::into) })
 }
 
+/// The store, as the link of one enrollment may write to it.
+#[derive(Clone, Copy)]
+pub(super) struct Ours<'s> {
+    pub(super) store: &'s Store,
+    /// Of the enrollment.
+    pub(super) mark: blake3::Hash,
+}
+
 /// Remembers a life right before it speaks for the first time: one that never spoke is nothing that the next could name.
-pub(super) async fn introduce(store: &Store, life: &Instance) -> Result<(), StoreError> {
-    let mut batch = Batch::new();
+pub(super) async fn introduce(ours: &Ours<'_>, life: &Instance) -> Result<(), StoreError> {
+    let mut batch = Batch::only_for(ours.mark);
     batch.put(StateTable::Link, LIFE, &life.id);
-    store.commit(batch).await
+    ours.store.commit(batch).await
 }
 
 /// Why this machine must not work, as the control plane said last.
@@ -85,21 +93,21 @@ pub(super) enum RotateError {
 /// Replaces the keys: the new ones are durable before they travel, and both open what arrives until the control plane
 /// has confirmed them. One that was not confirmed is used by the next attempt.
 pub(super) async fn rotate(
-    store: &Store,
+    ours: &Ours<'_>,
     wire: &Wire,
     agent: &str,
     keys: LinkKeyring,
 ) -> (LinkKeyring, Result<(), RotateError>) {
     let keys = if keys.next.is_some() { keys } else { keys.with_next(LinkKeys::generate()) };
-    let mut batch = Batch::new();
+    let mut batch = Batch::only_for(ours.mark);
     batch.put_link_keys(&keys);
-    if let Err(error) = store.commit(batch).await {
+    if let Err(error) = ours.store.commit(batch).await {
         return (keys, Err(error.into()));
     }
     if let Err(error) = hand_over(wire, agent, &keys).await {
         return (keys, Err(error.into()));
     }
-    confirm(store, keys).await
+    confirm(ours, keys).await
 }
 
 async fn hand_over(wire: &Wire, agent: &str, keys: &LinkKeyring) -> Result<(), LinkError> {
@@ -112,16 +120,16 @@ async fn hand_over(wire: &Wire, agent: &str, keys: &LinkKeyring) -> Result<(), L
 }
 
 /// The new keys are those in use from now on.
-pub(super) async fn confirm(store: &Store, keys: LinkKeyring) -> (LinkKeyring, Result<(), RotateError>) {
+pub(super) async fn confirm(ours: &Ours<'_>, keys: LinkKeyring) -> (LinkKeyring, Result<(), RotateError>) {
     let keys = keys.rotated();
-    let now = store.clock().now();
-    let mut batch = Batch::new();
+    let now = ours.store.clock().now();
+    let mut batch = Batch::only_for(ours.mark);
     batch.put_link_keys(&keys);
     batch.put(StateTable::Link, KEYS_SINCE, &now);
     let detail = serde_json::json!({
         "what": "new keys of the link", "fingerprint": keys.current.public().fingerprint(),
     });
     batch.audit(AuditDraft::new(now, AuditKind::Agent, detail));
-    let stored = store.commit(batch).await.map_err(RotateError::from);
+    let stored = ours.store.commit(batch).await.map_err(RotateError::from);
     (keys, stored)
 }

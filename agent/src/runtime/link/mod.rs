@@ -6,7 +6,7 @@
 //! - `exchange`: the loop that syncs; `outbox`: what a request carries;
 //! - `reports`: what the agent says of itself; [`status`]: what it says of the link;
 //! - `deliveries`: what came, each once; `revisions`, `secrets`, `webhooks`, `commands`: the families of it;
-//!   `diagnostics`: what a person needs to find a fault;
+//!   `pending`: commands that are not answered yet; `diagnostics`: what a person needs to find a fault;
 //! - [`desk`]: how the link asks the agent, which lives on another thread and may be exchanged meanwhile.
 //!
 //! The one thing that a newcomer gets wrong: **nothing that comes from there is believed.** A revision is measured by the
@@ -22,6 +22,7 @@ mod exchange;
 mod identity;
 mod outbox;
 mod pace;
+mod pending;
 mod reports;
 mod revisions;
 mod secrets;
@@ -99,17 +100,14 @@ impl Link {
     /// # Errors
     /// [`StartError`].
     pub fn start(parts: LinkParts, policy: Policy) -> Result<Option<Self>, StartError> {
-        let (Some(enrollment), Some(mark)) = (parts.store.enrollment()?, parts.store.enrollment_mark()?)
-        else {
-            return Ok(None);
-        };
+        let Some((enrollment, mark)) = parts.store.marked_enrollment()? else { return Ok(None) };
         // One life of the process, however often the actor is made anew.
         let instance = identity::begin_life(&parts.store, &parts.clock)?;
         let shown = Shown::new(LinkStatus::new(&enrollment, parts.clock.now()));
         let (clock, seen) = (parts.clock.clone(), shown.clone());
         let make = move |_: &mut Context<LinkActor>, _: &_| LinkActor {
             parts: parts.clone(),
-            enrollment: enrollment.clone(),
+            enrollment: (enrollment.clone(), mark),
             instance: instance.clone(),
             shown: seen.clone(),
         };
@@ -136,7 +134,8 @@ impl Link {
 /// One life of the link.
 struct LinkActor {
     parts: LinkParts,
-    enrollment: Enrollment,
+    /// With its mark.
+    enrollment: (Enrollment, blake3::Hash),
     instance: Instance,
     shown: Shown,
 }
@@ -163,12 +162,12 @@ impl Actor for LinkActor {
 
 fn open(
     parts: &LinkParts,
-    enrollment: &Enrollment,
+    enrollment: &(Enrollment, blake3::Hash),
     instance: Instance,
     shown: Shown,
 ) -> Result<Exchange, OpenError> {
     let keys = parts.store.link_keys()?.ok_or(OpenError::NotEnrolled)?;
-    let client = client_of(&parts.store, enrollment)?;
+    let client = client_of(&parts.store, &enrollment.0)?;
     // Read anew for whatever arrives; here only to be told at once what is wrong with them.
     MachineRails::load(&parts.home, &parts.config_file)?;
     Ok(Exchange::new(parts.clone(), enrollment.clone(), instance, client, keys, shown))

@@ -4,13 +4,13 @@ use super::commands::{done, failed, refused};
 use super::desk::Said;
 use super::exchange::Exchange;
 use super::words;
-use crate::config::guard_rails::{LocalRails, Visibility};
 use crate::flows::RunReport;
 use crate::flows::preview::Preview;
 use crate::flows::replay::Decided;
 use crate::runtime::commands::Obeyed;
 use crate::runtime::status::FlowStatus;
-use crate::store::{Batch, PostingFilter, Store, StoreError};
+use crate::runtime::visible::{ON_THE_MACHINE, Sight};
+use crate::store::{PostingFilter, Store, StoreError};
 use crate::vendors::{ProbeResult, Verdict};
 use chrono::TimeDelta;
 use purser_proto::link::command::CommandResult;
@@ -33,8 +33,6 @@ const LEAST: TimeDelta = TimeDelta::seconds(5);
 const MOST: TimeDelta = TimeDelta::minutes(5);
 /// Held records of a flow that are told one by one.
 const MOST_RECORDS: usize = 100;
-/// Instead of words that may not leave the machine.
-const ON_THE_MACHINE: &str = "see `purser status` on the machine";
 
 /// What was reported last.
 #[derive(Debug, Default)]
@@ -57,25 +55,25 @@ impl Exchange {
         }
     }
 
-    /// How much may leave the machine. What cannot be read allows the least.
-    pub(super) fn visibility(&self) -> Visibility {
-        LocalRails::load(&self.parts.home).map_or(Visibility::Counts, |rails| rails.visibility)
+    /// How much may leave the machine.
+    pub(super) fn sight(&self) -> Sight {
+        Sight::of(&self.parts.home)
     }
 
     /// Reports how the agent is when that has changed, and from time to time when it has not.
     pub(super) async fn look(&self, watched: &mut Watched) -> Result<(), StoreError> {
         let store = &self.parts.store;
-        let visibility = self.visibility();
+        let sight = self.sight();
         let now = self.parts.clock.tick();
-        let recent = |at: &Tick| visibility > Visibility::Counts && now.since(at) < LOOK_THROUGH;
+        let recent = |at: &Tick| sight.summary() && now.since(at) < LOOK_THROUGH;
         if watched.looked.as_ref().is_none_or(|at| !recent(at))
             && let Some(said) = self.parts.desk.status().await
         {
             watched.looked = Some(now);
-            let report = status_report(&said, store, visibility)?;
+            let report = status_report(&said, store, sight)?;
             let now = self.parts.clock.reading();
             if watched.wants(&report, &now.tick) {
-                let mut batch = Batch::new();
+                let mut batch = self.batch();
                 batch.report(now.at, &ReportBody::Status(Box::new(report.clone())));
                 store.commit(batch).await?;
                 watched.last = Some((report, now.tick));
@@ -103,7 +101,7 @@ impl Watched {
 pub(super) fn status_report(
     (agent, credentials): &Said,
     store: &Store,
-    visibility: Visibility,
+    sight: Sight,
 ) -> Result<StatusReport, StoreError> {
     let counts = store.counts()?;
     let connections = agent.connections.iter().map(|(id, actor)| {
@@ -112,7 +110,7 @@ pub(super) fn status_report(
         let why = alarm.map(|alarm| &alarm.why).or(broken);
         let report = ConnectionReport {
             state: if alarm.is_some() { "paused" } else { actor.state.name() }.into(),
-            why: why.map(|why| if visibility == Visibility::Counts { ON_THE_MACHINE } else { why }.into()),
+            why: why.map(|why| sight.about_machine(why.clone()).into()),
             credential_days: credentials.get(id).copied(),
         };
         (id.as_str().to_owned(), report)
@@ -121,7 +119,7 @@ pub(super) fn status_report(
     for (id, flow) in &agent.flows {
         let postings = counts.iter().filter(|((of, _), n)| of == id && **n > 0);
         let postings = postings.map(|((_, state), n)| ((*state).to_owned(), *n)).collect();
-        flows.insert(id.as_str().to_owned(), flow_report(id, flow, postings, store, visibility)?);
+        flows.insert(id.as_str().to_owned(), flow_report(id, flow, postings, store, sight)?);
     }
     Ok(StatusReport {
         agent_version: agent.version.as_str().into(),
@@ -136,7 +134,7 @@ fn flow_report(
     flow: &FlowStatus,
     postings: BTreeMap<String, u64>,
     store: &Store,
-    visibility: Visibility,
+    sight: Sight,
 ) -> Result<FlowReport, StoreError> {
     let last = store.runs(Some(id), 1)?.into_iter().next();
     let state = match (flow.paused, flow.running, flow.actor.state.name()) {
@@ -149,11 +147,11 @@ fn flow_report(
         state: state.into(),
         last_run: last.as_ref().map(|run| run.ended),
         next_run: flow.next_run,
-        last: last.map(|run| run_words(&run.report, Visibility::Counts)).unwrap_or_default().into(),
+        last: last.map(|run| run_words(&run.report, None)).unwrap_or_default().into(),
         postings,
         ..FlowReport::default()
     };
-    if visibility >= Visibility::Summary && report.postings.contains_key("held") {
+    if sight.summary() && report.postings.contains_key("held") {
         let filter = PostingFilter {
             flow: Some(id.clone()),
             state: Some("held".to_owned()),
@@ -164,7 +162,7 @@ fn flow_report(
             for code in codes(&posting) {
                 *report.held.entry(code).or_default() += 1;
             }
-            if visibility == Visibility::Detail && records.len() < MOST_RECORDS {
+            if sight.detail() && records.len() < MOST_RECORDS {
                 records.push(held(&posting));
             }
         })?;
@@ -195,7 +193,7 @@ fn held(posting: &Posting) -> HeldRecord {
 }
 
 /// What a run came to; its troubles in words only where those may leave the machine.
-fn run_words(report: &RunReport, visibility: Visibility) -> String {
+fn run_words(report: &RunReport, sight: Option<Sight>) -> String {
     let mut words = match &report.mirrored {
         _ if report.could_not_begin => "the run could not begin".to_owned(),
         Some(counts) => format!(
@@ -208,37 +206,45 @@ fn run_words(report: &RunReport, visibility: Visibility) -> String {
     };
     match report.errors.len() {
         0 => {}
-        _ if visibility == Visibility::Detail => words.push_str(&format!("; {}", report.errors.join("; "))),
+        _ if sight.is_some_and(Sight::detail) => words.push_str(&format!("; {}", report.errors.join("; "))),
         n => words.push_str(&format!("; {n} trouble(s), {ON_THE_MACHINE}")),
     }
     words
 }
 
+/// Why an order was not obeyed, in full: for the machine's own audit trail.
+pub(super) fn why_not(obeyed: &Obeyed) -> Option<String> {
+    match obeyed {
+        Obeyed::Refused { why } | Obeyed::Decided { decided: Decided::Refused { why } } => Some(why.clone()),
+        _ => None,
+    }
+}
+
 /// What came of an order, within what may leave the machine.
-pub(super) fn result_of(obeyed: Obeyed, visibility: Visibility) -> CommandResult {
+pub(super) fn result_of(obeyed: Obeyed, sight: Sight) -> CommandResult {
     match obeyed {
         Obeyed::Done => done("done".to_owned()),
-        Obeyed::Refused { why } => refused(why),
+        Obeyed::Refused { why } => refused(sight.reason(why)),
         Obeyed::Ran { mut report } => {
-            let words = run_words(&report, visibility);
-            if visibility < Visibility::Detail {
+            let words = run_words(&report, Some(sight));
+            if !sight.detail() {
                 report.errors.clear();
             }
             let result = if report.could_not_begin { failed(words) } else { done(words) };
             with_detail(result, &report)
         }
-        Obeyed::Previewed { preview } | Obeyed::Changed { preview } => previewed(&preview, visibility),
+        Obeyed::Previewed { preview } | Obeyed::Changed { preview } => previewed(&preview, sight),
         Obeyed::PreviewedReference { preview } | Obeyed::ChangedReference { preview } => {
             let result = done("previewed".to_owned());
-            if visibility == Visibility::Detail { with_detail(result, &preview) } else { result }
+            if sight.detail() { with_detail(result, &preview) } else { result }
         }
-        Obeyed::Probed { results } => probed(&results, visibility),
-        Obeyed::Decided { decided } => decision(decided, visibility),
+        Obeyed::Probed { results } => probed(&results, sight),
+        Obeyed::Decided { decided } => decision(decided, sight),
         Obeyed::Proved { .. } | Obeyed::Received { .. } => done("done".to_owned()),
     }
 }
 
-fn previewed(preview: &Preview, visibility: Visibility) -> CommandResult {
+fn previewed(preview: &Preview, sight: Sight) -> CommandResult {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for line in &preview.lines {
         *counts.entry(line.would.name()).or_default() += 1;
@@ -249,31 +255,28 @@ fn previewed(preview: &Preview, visibility: Visibility) -> CommandResult {
     let sums: Vec<_> = preview.totals().into_iter().map(|((would, currency), (n, minor))| {
         serde_json::json!({ "would": would, "currency": currency.code(), "count": n, "minor": minor })
     }).collect();
-    match visibility {
-        Visibility::Counts => with_detail(result, &counts),
-        Visibility::Summary => with_detail(result, &sums),
-        Visibility::Detail => {
-            let whole = with_detail(result.clone(), preview);
-            if whole.detail.is_empty() { with_detail(result, &sums) } else { whole }
-        }
+    if !sight.summary() {
+        return with_detail(result, &counts);
     }
+    let whole = if sight.detail() { with_detail(result.clone(), preview) } else { result.clone() };
+    if whole.detail.is_empty() { with_detail(result, &sums) } else { whole }
 }
 
-fn probed(results: &[ProbeResult], visibility: Visibility) -> CommandResult {
+fn probed(results: &[ProbeResult], sight: Sight) -> CommandResult {
     let bad = results.iter().filter(|result| result.verdict == Verdict::Fail);
     let bad: Vec<&str> = bad.map(|result| result.check.as_str()).collect();
     let result = match bad.len() {
         0 => done(format!("{} check(s), none failed", results.len())),
         n => failed(format!("{n} of {} check(s) failed: {}", results.len(), bad.join(", "))),
     };
-    if visibility == Visibility::Counts {
+    if !sight.summary() {
         let plain: BTreeMap<&str, Verdict> = results.iter().map(|r| (r.check.as_str(), r.verdict)).collect();
         return with_detail(result, &plain);
     }
     with_detail(result, &results)
 }
 
-fn decision(decided: Decided, visibility: Visibility) -> CommandResult {
+fn decision(decided: Decided, sight: Sight) -> CommandResult {
     match decided {
         Decided::Planned => done("planned again; the next run posts it".to_owned()),
         Decided::AlreadyPosted { .. } => done("it is in the ERP already".to_owned()),
@@ -284,11 +287,12 @@ fn decision(decided: Decided, visibility: Visibility) -> CommandResult {
         Decided::LeftUnmarked { .. } => {
             done("closed: it is in the ERP, and is not marked in the spend system any more".to_owned())
         }
-        Decided::Refused { why } => refused(why),
+        Decided::Refused { why } => refused(sight.reason_about_record(why)),
         Decided::StillHeld { findings } => {
             let codes: Vec<&str> = findings.iter().map(|finding| finding.code.as_str()).collect();
-            let result = failed(format!("it is still held: {}", codes.join(", ")));
-            if visibility == Visibility::Detail { with_detail(result, &findings) } else { result }
+            let why = if sight.summary() { codes.join(", ") } else { format!("{} reason(s)", codes.len()) };
+            let result = failed(format!("it is still held: {why}"));
+            if sight.detail() { with_detail(result, &findings) } else { result }
         }
     }
 }

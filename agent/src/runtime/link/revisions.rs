@@ -25,17 +25,28 @@ impl Exchange {
             "what": "revision", "number": revision.number, "hash": revision.hash, "note": revision.note,
             "outcome": outcome, "findings": told,
         });
+        let sight = self.sight();
+        let shown: Vec<_> = findings.iter().cloned().map(|finding| sight.finding(finding)).collect();
         let good = matches!(judged, Judged::Good(_));
         if good {
             revisions::keep(&mut batch, &Kept::new(revision, now));
         }
-        if matches!(judged, Judged::Beyond(_)) {
-            batch.audit(self.entry(AuditKind::Security, revision.by.as_str(), detail));
-            self.notice(&mut batch, beyond(revision, &findings));
-        } else {
-            batch.audit(self.entry(AuditKind::Configuration, revision.by.as_str(), detail));
+        let by = revision.by.as_str();
+        match &judged {
+            Judged::Beyond(_) => {
+                let entry = self.entry(AuditKind::Security, by, detail);
+                self.audit_refused(&mut batch, "revisions", [("beyond-guard-rails", entry)])?;
+                self.notice(&mut batch, beyond(revision, &shown));
+            }
+            Judged::Refused(_) | Judged::InForce => {
+                let entry = self.entry(AuditKind::Configuration, by, detail);
+                self.audit_refused(&mut batch, "revisions", [("refused", entry)])?;
+            }
+            Judged::Good(_) => {
+                batch.audit(self.entry(AuditKind::Configuration, by, detail));
+            }
         }
-        let verdict = RevisionVerdict { number: revision.number, refused: findings.into_iter().collect() };
+        let verdict = RevisionVerdict { number: revision.number, refused: shown.into_iter().collect() };
         batch.report(now, &ReportBody::Revision(verdict));
         self.decide(id, batch).await?;
         if good {
@@ -53,7 +64,7 @@ impl Exchange {
             // Limits that cannot be read are not none.
             Err(error) => Judged::Refused(vec![ConfigFinding::new(
                 "",
-                format!("the machine's own guard rails cannot be read: {}", words(&error)),
+                self.sight().because("the machine's own guard rails cannot be read", &words(&error)),
                 "mend the file on the machine; the revision may be sent again then",
             )]),
         })

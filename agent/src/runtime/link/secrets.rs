@@ -1,5 +1,6 @@
 //! Secrets that somebody sealed to this agent. Anybody can seal something to it, the control plane too, so all that is
-//! inside is compared with what the machine knows: itself, its configuration, and the places that its guard rails allow.
+//! inside is compared with what the machine knows: itself, its configuration, the places that its guard rails allow, and
+//! what was taken before, since whoever forwards it may have kept an old one.
 
 use super::exchange::Exchange;
 use super::words;
@@ -7,9 +8,9 @@ use crate::config::destinations;
 use crate::config::guard_rails::MachineRails;
 use crate::config::revisions::{bound_origins, effective, known};
 use crate::flows::replay::Decision;
-use crate::runtime::obey;
+use crate::runtime::{freshness, obey};
 use crate::secret::Origin;
-use crate::store::{AuditKind, HandedSecret, StoreError};
+use crate::store::{AuditKind, Batch, HandedSecret, StoreError};
 use crate::vendors::registry;
 use purser_proto::link::limits::Name;
 use purser_proto::link::report::{Notice, NoticeLevel, ReportBody};
@@ -25,17 +26,22 @@ const PROXY_FIELDS: &[&str] = &["user", "password"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) why: String,
-    /// It is bound to somebody or something else: somebody may be trying what they must not.
-    pub(super) foreign: bool,
+    /// Somebody may be trying what they must not; the word of the notice.
+    pub(super) security: Option<&'static str>,
 }
+
+/// It is bound to somebody or something else.
+const ELSEWHERE: &str = "secret-bound-elsewhere";
+/// It is an old one.
+const REPLAYED: &str = "secret-replayed";
 
 impl Refused {
     fn plain(why: impl Into<String>) -> Self {
-        Self { why: why.into(), foreign: false }
+        Self { why: why.into(), security: None }
     }
 
     fn foreign(why: impl Into<String>) -> Self {
-        Self { why: why.into(), foreign: true }
+        Self { why: why.into(), security: Some(ELSEWHERE) }
     }
 }
 
@@ -43,11 +49,12 @@ impl Exchange {
     pub(super) async fn take_secret(&self, id: &Name, sealed: &SealedSecret) -> Result<(), StoreError> {
         let by = sealed.by.as_str();
         match self.open_secret(sealed)? {
-            Ok(handed) => {
+            Ok((handed, fresh)) => {
                 let mut batch = self.taking(id);
                 let decision = Decision::from_afar(by, "sealed to this agent");
                 let name = handed.name.clone();
-                batch.append(obey::putting(self.parts.clock.now(), &name, handed.secret, &decision));
+                batch.append(obey::storing(self.parts.clock.now(), &name, handed.secret, &decision));
+                batch.append(fresh);
                 self.tell_secret(&mut batch, id, &name, None);
                 tracing::info!(secret = name, "a sealed secret is stored");
                 match self.parts.desk.secret(&name, batch).await {
@@ -71,15 +78,16 @@ impl Exchange {
         tracing::warn!(secret = name, why = refused.why, "a sealed secret is refused");
         let mut batch = self.taking(id);
         let detail = serde_json::json!({ "verb": "set", "secret": name, "refused": refused.why });
-        let kind = if refused.foreign { AuditKind::Security } else { AuditKind::Secret };
-        batch.audit(self.entry(kind, by, detail));
+        let kind = if refused.security.is_some() { AuditKind::Security } else { AuditKind::Secret };
+        let code = refused.security.unwrap_or("secret-refused");
+        self.audit_refused(&mut batch, "secrets", [(code, self.entry(kind, by, detail))])?;
         self.tell_secret(&mut batch, id, name, Some(&refused.why));
-        if refused.foreign {
+        if let Some(code) = refused.security {
             self.notice(
                 &mut batch,
                 Notice {
                     level: NoticeLevel::Security,
-                    code: "secret-bound-elsewhere".into(),
+                    code: code.into(),
                     concerns: Some(sealed.name.clone()),
                     what: format!("a sealed secret handed in by {by} was refused: {}", refused.why).into(),
                     fix: "ask who sealed it; if it is right, seal it again for this agent and its connection"
@@ -90,13 +98,17 @@ impl Exchange {
         self.decide(id, batch).await
     }
 
-    fn tell_secret(&self, batch: &mut crate::store::Batch, id: &Name, name: &str, refused: Option<&str>) {
+    fn tell_secret(&self, batch: &mut Batch, id: &Name, name: &str, refused: Option<&str>) {
         let body =
             ReportBody::Secret { delivery: id.clone(), name: name.into(), refused: refused.map(Into::into) };
         batch.report(self.parts.clock.now(), &body);
     }
 
-    fn open_secret(&self, sealed: &SealedSecret) -> Result<Result<HandedSecret, Refused>, StoreError> {
+    /// What is inside, and what is to be remembered of it.
+    fn open_secret(
+        &self,
+        sealed: &SealedSecret,
+    ) -> Result<Result<(HandedSecret, Batch), Refused>, StoreError> {
         let store = &self.parts.store;
         let handed = match HandedSecret::open(&self.keys(), sealed.armored.as_str()) {
             Ok(handed) => handed,
@@ -106,11 +118,21 @@ impl Exchange {
         let read = effective(known(store)?, home, file).and_then(|known| Ok((known, self.rails()?)));
         let (known, rails) = match read {
             Ok(read) => read,
-            Err(error) => return Ok(Err(Refused::plain(words(&error)))),
+            Err(error) => {
+                let what = "the configuration in force or the guard rails cannot be read";
+                return Ok(Err(Refused::plain(self.sight().because(what, &words(&error)))));
+            }
         };
         let bound = bound_origins(&store.secrets()?);
         let judged = judge(&handed, &self.enrollment.agent, &known.valid, &rails, bound);
-        Ok(judged.map(|()| handed))
+        if let Err(refused) = judged {
+            return Ok(Err(refused));
+        }
+        let fresh = freshness::take(store, &handed, self.parts.clock.now())?;
+        Ok(fresh.map(|fresh| (handed, fresh)).map_err(|stale| Refused {
+            security: stale.is_replay().then_some(REPLAYED),
+            why: stale.to_string(),
+        }))
     }
 }
 

@@ -59,8 +59,8 @@ impl Exchange {
     async fn judge_webhooks(&self, connection: Option<Name>, opened: Vec<Opened>) -> Result<(), StoreError> {
         let Some(connection) = connection.filter(|_| !opened.is_empty()) else { return Ok(()) };
         let (ids, lines): (Vec<Name>, Vec<String>) = opened.into_iter().unzip();
-        let (now, told) = (self.parts.clock.now(), ids.clone());
-        let with = Box::new(move |receipts: &[Receipt]| written_with(receipts, &told, now));
+        let (now, told, batch) = (self.parts.clock.now(), ids.clone(), self.batch());
+        let with = Box::new(move |receipts: &[Receipt]| written_with(batch, receipts, &told, now));
         let id = ConnectionId::new(connection.as_str());
         match self.parts.desk.webhooks(id, lines, with).await {
             Ok(()) => ids.iter().for_each(|id| self.is_decided(id)),
@@ -74,25 +74,33 @@ impl Exchange {
         Ok(())
     }
 
-    async fn refuse_webhooks(&self, ids: &[Name], connection: &Name, code: &str) -> Result<(), StoreError> {
-        for id in ids {
-            let mut batch = self.taking(id);
+    async fn refuse_webhooks(
+        &self,
+        ids: &[Name],
+        connection: &Name,
+        code: &'static str,
+    ) -> Result<(), StoreError> {
+        let (mut batch, now) = (self.batch(), self.parts.clock.now());
+        let refused = ids.iter().map(|_| {
             let detail = serde_json::json!({
                 "what": "webhook", "outcome": "refused", "code": code, "connection": connection,
             });
-            batch.audit(self.entry(AuditKind::Security, "webhook", detail));
+            (code, self.entry(AuditKind::Security, "webhook", detail))
+        });
+        self.audit_refused(&mut batch, "webhooks", refused)?;
+        for id in ids {
+            mark(&mut batch, id, now);
             let (outcome, code) = ("refused".into(), Some(code.into()));
-            batch
-                .report(self.parts.clock.now(), &ReportBody::Webhook { delivery: id.clone(), outcome, code });
-            self.decide(id, batch).await?;
+            batch.report(now, &ReportBody::Webhook { delivery: id.clone(), outcome, code });
         }
+        self.parts.store.commit(batch).await?;
+        ids.iter().for_each(|id| self.is_decided(id));
         Ok(())
     }
 }
 
 /// What becomes durable together with the receipts.
-fn written_with(receipts: &[Receipt], ids: &[Name], now: Timestamp) -> Batch {
-    let mut batch = Batch::new();
+fn written_with(mut batch: Batch, receipts: &[Receipt], ids: &[Name], now: Timestamp) -> Batch {
     for (receipt, id) in receipts.iter().zip(ids) {
         mark(&mut batch, id, now);
         let outcome = match receipt.outcome {

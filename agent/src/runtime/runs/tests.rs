@@ -138,7 +138,7 @@ async fn a_webhook_of_a_reference_flow_is_answered_by_a_run_that_ends() {
     batch.put_secret("erp", StoredSecret { kind: "epicor".to_owned(), origins, fields: fields.into() });
     agent.store().commit(batch).await.unwrap();
     let connection = agent.connection(&ConnectionId::new("erp")).unwrap().actor();
-    connection.restart();
+    connection.restart("its secret was changed");
     connection.wait_for(|status| status.state == RunState::Running && status.epoch > 1).await;
     let report = agent.run_flow(&suppliers, "webhook").await.unwrap();
     assert_eq!(report.next_due, None, "only a person can help: {report:?}");

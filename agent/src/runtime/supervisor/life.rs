@@ -1,6 +1,6 @@
 //! The loop of lives: make an actor, let it run, see why it ended, wait, make the next one. Runs on the actor's thread.
 
-use super::{Control, Lease, Policy, RunState, Shared};
+use super::{Control, End, Lease, Policy, RunState, Shared};
 use actix::dev::{AsyncContextParts, ContextFut};
 use actix::{Actor, AsyncContext, Context};
 use futures_util::FutureExt;
@@ -18,38 +18,49 @@ use tokio::time::Instant;
 /// Runs one life after the other until the actor is stopped or its thread is given up.
 pub(super) async fn lives<A: Actor<Context = Context<A>>>(shared: Arc<Shared<A>>, generation: u64) {
     let mut failures = Failures::default();
+    let mut asked = None;
     loop {
         let born = Instant::now();
-        let kills = shared.control.borrow().kills;
-        shared.publish(generation, RunState::Starting, None, None);
+        let restarts = shared.control.borrow().restarts;
+        shared.publish(generation, RunState::Starting, None, asked.take());
         let lease = Lease::next(&shared.lease);
         let life = one_life(Arc::clone(&shared), generation, lease.clone());
         let mut life = Box::pin(AssertUnwindSafe(life).catch_unwind());
-        let why = tokio::select! {
+        let end = tokio::select! {
             biased;
             // Asked first: after a stuck handler has come back, nothing more of this life may happen.
             () = over(shared.control.subscribe(), generation) => None,
-            () = changed(shared.control.subscribe(), |control| control.kills != kills) => {
-                Some("killed on request".to_owned())
+            () = changed(shared.control.subscribe(), |control| control.restarts != restarts) => {
+                Some(shared.asked())
             }
-            end = &mut life => Some(match end {
+            end = &mut life => Some(End::Failed(match end {
                 Ok(()) => "the actor stopped itself".to_owned(),
                 Err(panic) => format!("panic: {}", panic_text(panic.as_ref())),
-            }),
+            })),
         };
         lease.end();
         // A destructor may panic too; that is part of the same failure.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(life)));
-        let Some(why) = why else { break };
         let name = shared.name();
+        let why = match end {
+            None => break,
+            Some(End::Failed(why)) => why,
+            Some(end @ End::Asked(_)) => {
+                tracing::info!(actor = name, ?end, "actor begins anew");
+                asked = Some(end);
+                continue;
+            }
+        };
         if failures.exhausted(&shared.policy, born) {
             tracing::error!(actor = name, reason = why, "actor failed too often and waits to be revived");
             let revivals = shared.control.borrow().revivals;
-            shared.publish(generation, RunState::Failed, None, Some(why));
+            shared.publish(generation, RunState::Failed, None, Some(End::Failed(why)));
             tokio::select! {
                 biased;
                 () = over(shared.control.subscribe(), generation) => break,
-                () = changed(shared.control.subscribe(), |control| control.revivals != revivals) => {}
+                () = changed(shared.control.subscribe(), |control| control.revivals != revivals) => {
+                    asked = Some(shared.asked());
+                }
             }
             failures = Failures::default();
         } else {
@@ -60,10 +71,13 @@ pub(super) async fn lives<A: Actor<Context = Context<A>>>(shared: Arc<Shared<A>>
                 delay_ms = delay.as_millis(),
                 "actor ended and is restarted"
             );
-            shared.publish(generation, RunState::Backoff, None, Some(why));
+            shared.publish(generation, RunState::Backoff, None, Some(End::Failed(why)));
             tokio::select! {
                 biased;
                 () = over(shared.control.subscribe(), generation) => break,
+                () = changed(shared.control.subscribe(), |control| control.restarts != restarts) => {
+                    asked = Some(shared.asked());
+                }
                 () = tokio::time::sleep(delay) => {}
             }
         }

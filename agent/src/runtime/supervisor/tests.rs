@@ -144,10 +144,27 @@ async fn a_panic_in_a_spawned_future_and_a_stop_of_its_own_restart_the_actor() {
     let _ = subject.handle.call(Do::Stop, DEADLINE).await;
     let status = running(&subject.handle, 3).await;
     assert_eq!(status.last_error.as_deref(), Some("the actor stopped itself"));
-    subject.handle.kill();
-    let status = running(&subject.handle, 4).await;
-    assert_eq!(status.last_error.as_deref(), Some("killed on request"));
-    assert_eq!(life(&subject.handle).await, Ok(4));
+    assert_eq!(status.restarts, 2);
+}
+
+#[actix_rt::test]
+async fn a_restart_that_was_asked_for_comes_at_once_and_is_no_failure() {
+    // Whoever waited for a delay would wait for ever, and one failure more is one too many.
+    let subject = bench(Policy { base: Duration::from_secs(3600), budget: 1, ..quick() });
+    running(&subject.handle, 1).await;
+    for epoch in 2..6 {
+        subject.handle.restart("its secret was changed");
+        let status = running(&subject.handle, epoch).await;
+        let said = (status.restarts, status.last_error.as_deref(), status.restarted.as_deref());
+        assert_eq!(said, (0, None, Some("its secret was changed")));
+    }
+    assert_eq!(subject.handle.call(Do::Panic, DEADLINE).await, Err(CallError::Crashed));
+    let status = in_time(subject.handle.wait_for(|status| status.state == RunState::Backoff)).await;
+    assert_eq!((status.last_error.as_deref(), status.restarted), (Some("panic: in the handler"), None));
+    subject.handle.restart("its secret was changed");
+    let status = running(&subject.handle, 6).await;
+    assert_eq!((status.restarts, status.last_error), (0, None), "the wait is over, and so is what was wrong");
+    assert_eq!(life(&subject.handle).await, Ok(6));
 }
 
 #[actix_rt::test]
@@ -173,7 +190,7 @@ async fn a_used_up_budget_is_visible_until_the_actor_is_revived() {
     let status = in_time(subject.handle.wait_for(|status| status.state == RunState::Failed)).await;
     assert_eq!((status.epoch, status.last_error.as_deref()), (4, Some("panic: in the handler")));
     assert_eq!(life(&subject.handle).await, Err(CallError::Unavailable));
-    subject.handle.revive();
+    subject.handle.restart("a person asked for it");
     running(&subject.handle, 5).await;
     assert_eq!(life(&subject.handle).await, Ok(5));
 }
@@ -199,7 +216,7 @@ async fn a_stuck_thread_is_given_up_once_and_has_no_say_when_it_comes_back() {
             .await;
     assert!(status.last_error.unwrap().starts_with("stuck"));
     second.store(true, Ordering::Relaxed);
-    subject.handle.revive();
+    subject.handle.restart("x");
     running(&subject.handle, 3).await;
     assert_eq!(life(&subject.handle).await, Ok(3));
 }
@@ -236,7 +253,7 @@ async fn the_effect_of_a_pending_call_does_not_happen_after_a_restart() {
         running(&subject.handle, life_before).await;
         let (permission, call) = pending(&subject).await;
         if kill {
-            subject.handle.kill();
+            subject.handle.restart("x");
         } else {
             let _ = subject.handle.call(Do::Panic, DEADLINE).await;
         }
@@ -279,7 +296,7 @@ async fn a_stopped_actor_stays_stopped_and_a_stuck_one_is_declared_stopped() {
     running(&stuck.handle, 1).await;
     subject.handle.stop();
     in_time(subject.handle.wait_for(|status| status.state == RunState::Stopped)).await;
-    subject.handle.revive();
+    subject.handle.restart("x");
     assert_eq!(life(&subject.handle).await, Err(CallError::Unavailable));
 
     let release = Arc::new(AtomicBool::new(false));

@@ -3,7 +3,7 @@
 //! outside. A second stuck thread suspends the actor until it is revived, unless the first was long ago.
 
 use super::life::{changed, lives};
-use super::{RunState, Shared};
+use super::{End, RunState, Shared};
 use actix::{Actor, Context};
 use actix_rt::Arbiter;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ fn give_up<A: Actor<Context = Context<A>>>(shared: &Shared<A>, why: String) -> u
         let control = shared.control.borrow();
         (control.generation, control.revivals)
     };
-    shared.publish(generation, RunState::Failed, None, Some(why));
+    shared.publish(generation, RunState::Failed, None, Some(End::Failed(why)));
     revivals
 }
 
@@ -102,7 +102,7 @@ async fn wait_for_end<A: Actor<Context = Context<A>>>(shared: &Arc<Shared<A>>, g
     let ended = seat.wait_for(|seat| seat.status.state == RunState::Stopped);
     if tokio::time::timeout(shared.policy.stop_grace, ended).await.is_err() {
         shared.end_lease();
-        let why = Some("stuck: its thread did not stop in time".to_owned());
+        let why = Some(End::Failed("stuck: its thread did not stop in time".to_owned()));
         shared.publish(generation, RunState::Stopped, None, why);
     }
 }

@@ -9,6 +9,7 @@ use age::x25519::Recipient;
 use purser_proto::link::enrollment::PublicKeys;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use spend::Timestamp;
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -27,6 +28,8 @@ pub struct HandedSecret {
     pub name: String,
     /// The connection that uses it.
     pub connection: String,
+    /// When it was sealed, so that an old one cannot come again; texts of the release before do not say it.
+    pub sealed_at: Option<Timestamp>,
     /// Kind, origins and fields.
     pub secret: StoredSecret,
 }
@@ -61,6 +64,9 @@ struct Wire {
     kind: String,
     origins: Vec<String>,
     fields: Vec<(String, String)>,
+    /// RFC 3339. Readers of the release before pass over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sealed_at: Option<String>,
 }
 
 impl HandedSecret {
@@ -80,6 +86,7 @@ impl HandedSecret {
             kind: self.secret.kind.clone(),
             origins: self.secret.origins.iter().map(ToString::to_string).collect(),
             fields: fields.collect(),
+            sealed_at: self.sealed_at.map(|at| at.to_rfc3339()),
         };
         // Room for any credential, so that no half-filled copy is left behind by a vector that grows.
         let mut plain = Zeroizing::new(Vec::with_capacity(64 << 10));
@@ -96,6 +103,22 @@ impl HandedSecret {
         Self::read(&to, &plain)
     }
 
+    /// Differs where what would be stored differs.
+    pub fn digest(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        let mut add = |part: &[u8]| {
+            hasher.update(&(part.len() as u64).to_be_bytes()).update(part);
+        };
+        let StoredSecret { kind, origins, fields } = &self.secret;
+        [&self.name, &self.connection, kind].into_iter().for_each(|part| add(part.as_bytes()));
+        origins.iter().for_each(|origin| add(origin.as_str().as_bytes()));
+        for (field, value) in fields {
+            add(field.as_bytes());
+            add(value.expose_secret().as_bytes());
+        }
+        hasher.finalize()
+    }
+
     fn read(to: &PublicKeys, plain: &[u8]) -> Result<Self, HandoverError> {
         let wire: Wire = serde_json::from_slice(plain).map_err(|_| HandoverError::NotASecret)?;
         if wire.version != VERSION {
@@ -105,6 +128,7 @@ impl HandedSecret {
             return Err(HandoverError::Fingerprint);
         }
         let origins: Result<Vec<Origin>, _> = wire.origins.iter().map(|text| Origin::parse(text)).collect();
+        let sealed_at = wire.sealed_at.as_deref().map(str::parse::<Timestamp>).transpose();
         let fields: BTreeMap<String, SecretString> =
             wire.fields.iter().map(|(k, v)| (k.clone(), SecretString::from(v.as_str()))).collect();
         Ok(Self {
@@ -112,6 +136,7 @@ impl HandedSecret {
             fingerprint: wire.fingerprint.clone(),
             name: wire.name.clone(),
             connection: wire.connection.clone(),
+            sealed_at: sealed_at.map_err(|_| HandoverError::NotASecret)?,
             secret: StoredSecret {
                 kind: wire.kind.clone(),
                 origins: origins.map_err(|_| HandoverError::NotASecret)?,
@@ -132,6 +157,7 @@ mod tests {
             fingerprint,
             name: "erp".to_owned(),
             connection: "erp".to_owned(),
+            sealed_at: Some("2026-08-10T11:00:00.5Z".parse().unwrap()),
             secret: StoredSecret {
                 kind: "epicor".to_owned(),
                 origins: vec![Origin::parse("https://erp.example.test").unwrap()],
@@ -149,6 +175,7 @@ mod tests {
         let opened = HandedSecret::open(&ring, &text).unwrap();
         assert_eq!((opened.agent.as_str(), opened.secret.kind.as_str()), ("a1", "epicor"));
         assert_eq!(opened.secret.fields["password"].expose_secret(), "CANARY-heron");
+        assert_eq!(opened.sealed_at, Some("2026-08-10T11:00:00.5Z".parse().unwrap()));
         assert!(!format!("{opened:?}").contains("CANARY"));
         let other = LinkKeyring::first(LinkKeys::generate());
         assert_eq!(HandedSecret::open(&other, &text).unwrap_err(), HandoverError::NotForUs);
@@ -156,6 +183,27 @@ mod tests {
         let mut cut = text.clone();
         cut.truncate(text.len() / 2);
         assert!(HandedSecret::open(&ring, &cut).is_err());
+    }
+
+    /// What the release before seals, and how it reads what this one seals. This text never changes.
+    #[test]
+    fn the_release_before_is_understood_and_understands() {
+        let ring = LinkKeyring::first(LinkKeys::generate());
+        let public = ring.current.public();
+        let before = r#"{"version":1,"agent":"a1","fingerprint":"FINGERPRINT","name":"erp","connection":"erp","kind":"epicor","origins":["https://erp.example.test:443"],"fields":[["password","CANARY-heron"]]}"#;
+        let before = before.replace("FINGERPRINT", &public.fingerprint());
+        let read = HandedSecret::read(&public, before.as_bytes()).unwrap();
+        assert_eq!(read.sealed_at, None);
+        let recipient = public.recipient.as_str();
+        let text = HandedSecret { sealed_at: None, ..handed(public.fingerprint()) }.seal(recipient).unwrap();
+        let (_, plain) = ring.open(text.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(plain.to_vec()).unwrap(), before);
+        let text = handed(public.fingerprint()).seal(recipient).unwrap();
+        let (_, plain) = ring.open(text.as_bytes()).unwrap();
+        let with_more: serde_json::Value = serde_json::from_slice(&plain).unwrap();
+        assert_eq!(with_more["version"], 1, "an unknown field more, which version 1 passes over");
+        assert_eq!(with_more["sealed_at"], "2026-08-10T11:00:00.500+00:00");
+        assert_eq!(read.digest(), HandedSecret::open(&ring, &text).unwrap().digest());
     }
 
     #[test]

@@ -52,11 +52,18 @@ pub struct Enrollment {
 
 /// One write that concerns the link.
 pub(crate) enum LinkOp {
-    Enroll { enrollment: Vec<u8>, keys: Zeroizing<Vec<u8>> },
+    /// Nothing of the batch is written unless this enrollment is in force.
+    Only(blake3::Hash),
+    Enroll {
+        enrollment: Vec<u8>,
+        keys: Zeroizing<Vec<u8>>,
+    },
     Keys(Zeroizing<Vec<u8>>),
     Leave,
     Report(outbox::Entry),
-    Reported { through: u64 },
+    Reported {
+        through: u64,
+    },
 }
 
 impl LinkOp {
@@ -66,12 +73,14 @@ impl LinkOp {
             LinkOp::Enroll { enrollment, keys } => enrollment.len() + keys.len(),
             LinkOp::Keys(keys) => keys.len(),
             LinkOp::Report(entry) => entry.size(),
-            LinkOp::Leave | LinkOp::Reported { .. } => 0,
+            LinkOp::Only(_) | LinkOp::Leave | LinkOp::Reported { .. } => 0,
         }
     }
 
     pub(crate) fn apply(&self, w: &mut Writer<'_>) -> Result<(), Fault> {
         match self {
+            LinkOp::Only(mark) if mark_of(w)? == Some(*mark) => Ok(()),
+            LinkOp::Only(_) => Err(StoreError::OtherEnrollment.into()),
             LinkOp::Enroll { enrollment, keys } => {
                 forget_all(w)?;
                 w.put_sealed(Table::State, ENROLLMENT, enrollment)?;
@@ -84,6 +93,10 @@ impl LinkOp {
             LinkOp::Reported { through } => outbox::take_away(w, *through),
         }
     }
+}
+
+fn mark_of(look: &impl Look) -> Result<Option<blake3::Hash>, Fault> {
+    Ok(look.raw(Table::State, ENROLLMENT)?.map(|sealed| blake3::hash(&sealed)))
 }
 
 /// Nothing of one control plane is left for the next.
@@ -99,6 +112,14 @@ fn forget_all(w: &mut Writer<'_>) -> Result<(), Fault> {
 }
 
 impl Batch {
+    /// An empty batch of the link of this enrollment ([`Store::enrollment_mark`]): refused as a whole when the agent has left
+    /// that control plane by the time it is written, so that nothing of one comes to the next.
+    pub fn only_for(mark: blake3::Hash) -> Self {
+        let mut batch = Self::new();
+        batch.add(Ok(Op::Link(LinkOp::Only(mark))));
+        batch
+    }
+
     /// Takes up an enrollment; everything of an earlier one is forgotten.
     pub fn enroll(&mut self, enrollment: &Enrollment, keys: &LinkKeyring) -> &mut Self {
         let ops = encode(Table::State.name(), enrollment)
@@ -133,9 +154,17 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub fn enrollment(&self) -> Result<Option<Enrollment>, StoreError> {
-        self.engine().read(|r| match r.sealed(Table::State, ENROLLMENT)? {
-            Some(plain) => Ok(Some(decode(Table::State.name(), &plain)?)),
-            None => Ok(None),
+        Ok(self.marked_enrollment()?.map(|(enrollment, _)| enrollment))
+    }
+
+    /// Who the agent is, and what differs from one enrollment to the next.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn marked_enrollment(&self) -> Result<Option<(Enrollment, blake3::Hash)>, StoreError> {
+        self.engine().read(|r| match (r.sealed(Table::State, ENROLLMENT)?, mark_of(r)?) {
+            (Some(plain), Some(mark)) => Ok(Some((decode(Table::State.name(), &plain)?, mark))),
+            (None, _) | (_, None) => Ok(None),
         })
     }
 
@@ -144,7 +173,7 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub fn enrollment_mark(&self) -> Result<Option<blake3::Hash>, StoreError> {
-        self.engine().read(|r| Ok(r.raw(Table::State, ENROLLMENT)?.map(|sealed| blake3::hash(&sealed))))
+        self.engine().read(|r| mark_of(r))
     }
 
     /// The keys of the link.

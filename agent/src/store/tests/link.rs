@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::store::{
-    Batch, Enrollment, LinkKeyring, LinkKeys, MOST_OUTBOX_BYTES, StateTable, Store, StoreKeys,
+    Batch, Enrollment, LinkKeyring, LinkKeys, MOST_OUTBOX_BYTES, StateTable, Store, StoreError, StoreKeys,
 };
 use purser_proto::config::NetworkSettings;
 use purser_proto::link::command::{CommandResult, Outcome};
@@ -172,6 +172,35 @@ fn nothing_is_kept_for_nobody_and_nothing_of_one_control_plane_for_the_next() {
     assert!(store.enrollment().unwrap().is_none() && store.link_keys().unwrap().is_none());
     assert!(ids(&store).is_empty() && store.outbox_stats().unwrap().is_none());
     assert_eq!(store.get::<u32>(StateTable::Meta, "own").unwrap(), Some(1), "the agent's own stays");
+}
+
+#[test]
+fn what_was_made_for_one_control_plane_is_refused_whole_once_the_agent_has_left_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = enrolled(dir.path());
+    let mark = store.enrollment_mark().unwrap().unwrap();
+    let late = || {
+        let mut batch = Batch::only_for(mark);
+        batch.put(StateTable::Link, "revision", &7).put(StateTable::Meta, "own", &1);
+        batch.put_link_keys(&LinkKeyring::first(LinkKeys::generate())).report(AT, &status("late"));
+        batch
+    };
+    store.commit_blocking(late()).unwrap();
+    let mut leaving = Batch::new();
+    leaving.leave().remove(StateTable::Meta, "own");
+    store.commit_blocking(leaving).unwrap();
+    assert_eq!(store.commit_blocking(late()), Err(StoreError::OtherEnrollment));
+    assert!(store.names(StateTable::Link).unwrap().is_empty() && store.link_keys().unwrap().is_none());
+    let mut again = Batch::new();
+    let keys = LinkKeyring::first(LinkKeys::generate());
+    let public = keys.current.public();
+    // The same words, and yet another enrollment.
+    again.enroll(&enrollment("a1"), &keys);
+    store.commit_blocking(again).unwrap();
+    assert_eq!(store.commit_blocking(late()), Err(StoreError::OtherEnrollment));
+    assert!(store.names(StateTable::Link).unwrap().is_empty() && ids(&store).is_empty());
+    assert_eq!(store.link_keys().unwrap().unwrap().current.public(), public);
+    assert_eq!(store.get::<u32>(StateTable::Meta, "own").unwrap(), None);
 }
 
 #[test]

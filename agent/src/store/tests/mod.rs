@@ -7,7 +7,7 @@ mod identity;
 mod link;
 mod pressure;
 mod roundtrip;
-mod samples;
+pub(crate) mod samples;
 
 use crate::store::Store;
 use std::io;

@@ -35,7 +35,7 @@ pub(super) fn flow() -> FlowId {
 }
 
 /// A planned posting of report `n`.
-pub(super) fn posting(n: u32) -> Posting {
+pub(crate) fn posting(n: u32) -> Posting {
     revision_of(n, 1)
 }
 
@@ -128,7 +128,7 @@ fn plan(document: &SpendDocument) -> PostingPlan {
     plan
 }
 
-pub(super) fn in_state(mut posting: Posting, state: PostingState) -> Posting {
+pub(crate) fn in_state(mut posting: Posting, state: PostingState) -> Posting {
     posting.state = state;
     posting
 }

@@ -169,6 +169,11 @@ impl Knowledge<'_> {
             refused("a secret of another kind of system", with("kind", json!("brex"))),
             refused("a secret that names other keys", with("fingerprint", json!("0000-0000"))),
             refused("a secret that is not sealed", usual.to_string()),
+            refused(
+                "an old sealed secret",
+                with("sealed_at", json!((now() - TimeDelta::days(1)).to_rfc3339())),
+            ),
+            refused("a sealed secret that does not say how old it is", self.sealed(&usual)),
         ]
     }
 

@@ -10,16 +10,16 @@ use crate::runtime::link::enroll::{Enrolled, Wish, enroll};
 use crate::runtime::link::exchange::{Exchange, Round};
 use crate::runtime::link::identity::begin_life;
 use crate::runtime::link::status::{LinkStatus, Shown};
-use crate::runtime::status::AgentStatus;
+use crate::runtime::status::{AgentStatus, FlowStatus};
 use crate::runtime::supervisor::{ActorStatus, RunState};
 use crate::runtime::webhooks::{Outcome, Receipt};
 use crate::store::{Store, dir_of, key};
 use crate::vendors::http::LinkClient;
 use purser_proto::config::NetworkSettings;
 use secrecy::SecretString;
-use spend::ids::ConnectionId;
+use spend::ids::{ConnectionId, FlowId};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use tempfile::TempDir;
 
@@ -39,12 +39,17 @@ kind = "epicor"
 url = "https://erp.example.test/site"
 "#;
 
+/// What the agent answers to orders.
+pub(super) type Answers = Rc<RefCell<VecDeque<Obeyed>>>;
+
 pub(super) struct Bench {
     pub(super) plane: Plane,
     pub(super) home: TempDir,
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) exchange: Exchange,
+    /// Answers to the next orders, in place of the usual ones.
+    pub(super) answers: Answers,
     /// What was asked of the agent, in words.
     pub(super) asked: Rc<RefCell<Vec<String>>>,
 }
@@ -70,7 +75,8 @@ pub(super) fn wish(url: &str, code: &str) -> Wish {
 impl Bench {
     pub(super) async fn start() -> Self {
         let plane = Plane::start().await;
-        let home = tempfile::tempdir().unwrap();
+        // Whatever names a path says a word that it must not.
+        let home = tempfile::Builder::new().prefix(CANARY).tempdir().unwrap();
         std::fs::write(home.path().join("purser.toml"), OWN).unwrap();
         let clock = Clock::manual("2026-08-10T12:00:00Z".parse().unwrap());
         let keys = key::create_or_open(home.path(), None).unwrap();
@@ -78,13 +84,15 @@ impl Bench {
         let enrolled: Enrolled = enroll(wish(&plane.url, "AAAA-BBBB"), &clock).await.unwrap();
         store.commit(enrolled.batch("person:ann".to_owned())).await.unwrap();
         let asked = Rc::new(RefCell::new(Vec::new()));
-        let exchange = exchange(&home, &store, &clock, desk(&store, &asked));
-        Self { plane, home, store, clock, exchange, asked }
+        let answers = Answers::default();
+        let exchange = exchange(&home, &store, &clock, desk(&store, &asked, &answers));
+        Self { plane, home, store, clock, exchange, answers, asked }
     }
 
     /// The process dies and is started again.
     pub(super) fn restart(&mut self) {
-        self.exchange = exchange(&self.home, &self.store, &self.clock, desk(&self.store, &self.asked));
+        self.exchange =
+            exchange(&self.home, &self.store, &self.clock, desk(&self.store, &self.asked, &self.answers));
     }
 
     /// Rounds until nothing new is said or heard.
@@ -138,7 +146,7 @@ impl Bench {
 }
 
 fn exchange(home: &TempDir, store: &Store, clock: &Clock, desk: Desk) -> Exchange {
-    let enrollment = store.enrollment().unwrap().unwrap();
+    let (enrollment, mark) = store.marked_enrollment().unwrap().unwrap();
     let parts = LinkParts {
         store: store.clone(),
         home: home.path().to_owned(),
@@ -150,28 +158,29 @@ fn exchange(home: &TempDir, store: &Store, clock: &Clock, desk: Desk) -> Exchang
     let keys = store.link_keys().unwrap().unwrap();
     let shown = Shown::new(LinkStatus::new(&enrollment, clock.now()));
     let instance = begin_life(store, clock).unwrap();
-    Exchange::new(parts, enrollment, instance, client, keys, shown)
+    Exchange::new(parts, (enrollment, mark), instance, client, keys, shown)
 }
 
-fn desk(store: &Store, asked: &Rc<RefCell<Vec<String>>>) -> Desk {
+fn desk(store: &Store, asked: &Rc<RefCell<Vec<String>>>, answers: &Answers) -> Desk {
     let (desk, mut questions) = Desk::new();
-    let (store, asked) = (store.clone(), Rc::clone(asked));
+    let (store, asked, answers) = (store.clone(), Rc::clone(asked), Rc::clone(answers));
     actix_rt::spawn(async move {
         while let Some(ask) = questions.recv().await {
-            answer(&store, &asked, ask).await;
+            answer(&store, &asked, &answers, ask).await;
         }
     });
     desk
 }
 
-async fn answer(store: &Store, asked: &Rc<RefCell<Vec<String>>>, ask: Ask) {
+async fn answer(store: &Store, asked: &Rc<RefCell<Vec<String>>>, answers: &Answers, ask: Ask) {
     let note = |words: String| asked.borrow_mut().push(words);
     match ask {
         Ask::Renew => note("renew".to_owned()),
         Ask::Status(reply) => drop(reply.send((status(), BTreeMap::new()))),
         Ask::Order(order, reply) => {
             note(serde_json::to_string(&*order).unwrap());
-            let obeyed = match *order {
+            let planted = answers.borrow_mut().pop_front();
+            let usual = match *order {
                 Order::Run { .. } => Obeyed::Ran {
                     report: RunReport {
                         read: 3,
@@ -183,7 +192,7 @@ async fn answer(store: &Store, asked: &Rc<RefCell<Vec<String>>>, ask: Ask) {
                 },
                 _ => Obeyed::Done,
             };
-            drop(reply.send(obeyed));
+            drop(reply.send(planted.unwrap_or(usual)));
         }
         Ask::Secret { name, batch, reply } => {
             note(format!("secret {name}"));
@@ -214,16 +223,18 @@ fn status() -> AgentStatus {
         epoch: 1,
         restarts: 0,
         last_error: Some(format!("panic: {CANARY}")),
+        restarted: None,
         since: at,
     };
+    let flow = FlowStatus { actor: actor.clone(), running: false, paused: false, next_run: None, last: None };
     AgentStatus {
         at,
         started: at,
         pid: 1,
         version: "1".to_owned(),
-        connections: [(ConnectionId::new("cards"), actor)].into(),
+        connections: [(ConnectionId::new("cards"), actor.clone())].into(),
         alarms: BTreeMap::new(),
-        flows: BTreeMap::new(),
+        flows: [(FlowId::from("expensify-epicor"), flow)].into(),
         link: None,
     }
 }

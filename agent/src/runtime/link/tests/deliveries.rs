@@ -24,7 +24,7 @@ fn command(verb: Value) -> Value {
     json!({ "by": "ann", "reason": "month end", "expires": "2026-08-10T13:00:00Z", "verb": verb })
 }
 
-fn handed(bench: &Bench, change: impl FnOnce(&mut HandedSecret)) -> Value {
+pub(super) fn handed(bench: &Bench, change: impl FnOnce(&mut HandedSecret)) -> Value {
     let (recipient, fingerprint) = {
         let state = bench.plane.lock();
         (state.recipient.clone(), state.fingerprint.clone())
@@ -34,6 +34,7 @@ fn handed(bench: &Bench, change: impl FnOnce(&mut HandedSecret)) -> Value {
         fingerprint,
         name: "erp".to_owned(),
         connection: "erp".to_owned(),
+        sealed_at: Some(bench.clock.now()),
         secret: StoredSecret {
             kind: "epicor".to_owned(),
             origins: vec![Origin::parse("https://erp.example.test").unwrap()],
@@ -180,6 +181,56 @@ async fn a_secret_is_stored_only_where_everything_about_it_fits() {
     assert_eq!(bench.plane.told("notice").len(), foreign);
     assert_eq!(kinds(&bench).iter().filter(|kind| **kind == AuditKind::Security).count(), foreign);
     assert!(!bench.sent().contains(CANARY));
+}
+
+/// Each row: what was handed in, how long after noon it was sealed, and why it is refused.
+#[actix_rt::test]
+async fn an_old_sealed_secret_does_not_come_again_however_it_is_handed_in() {
+    let bench = Bench::start().await;
+    let sealed = |minutes: Option<i64>, value: &str| {
+        let at = minutes.map(|minutes| bench.clock.now() + chrono::TimeDelta::minutes(minutes));
+        handed(&bench, |handed| {
+            handed.sealed_at = at;
+            handed.secret.fields = [("password".to_owned(), SecretString::from(value))].into();
+        })
+    };
+    let (first, held_back, second) = (sealed(Some(1), "1"), sealed(Some(2), "2"), sealed(Some(3), "3"));
+    let mut spread = second.clone();
+    spread["armored"] = spread["armored"].as_str().unwrap().replace('\n', "\r\n").into();
+    let rows = [
+        (first.clone(), None),
+        (second, None),
+        (first, Some("old secret")),
+        (held_back, Some("old secret")),
+        (spread, Some("old secret")),
+        (sealed(None, "1"), Some("does not say when")),
+        (sealed(Some(60), "4"), Some("set the clocks")),
+    ];
+    for (n, (body, _)) in rows.iter().enumerate() {
+        bench.plane.deliver(&format!("d{n}"), "secret", body.clone());
+    }
+    bench.settle().await;
+    let told = bench.plane.told("secret");
+    for ((_, why), told) in rows.iter().zip(&told) {
+        let refused = told["refused"].as_str();
+        assert_eq!(refused.is_some(), why.is_some(), "{told}");
+        assert!(refused.unwrap_or_default().contains(why.unwrap_or_default()), "{told}");
+    }
+    assert_eq!(bench.asked().await, ["secret erp", "secret erp"], "two are stored");
+    assert_eq!(told.len(), rows.len());
+    let codes: Vec<Value> = bench.plane.told("notice").iter().map(|notice| notice["code"].clone()).collect();
+    assert_eq!(codes, vec![Value::from("secret-replayed"); 4]);
+    assert_eq!(kinds(&bench).iter().filter(|kind| **kind == AuditKind::Security).count(), 4);
+    // What a person sets on the machine is not undone by what was sealed before.
+    bench.clock.advance(chrono::TimeDelta::minutes(20));
+    let by = crate::flows::replay::Decision { by: "ann".to_owned(), note: String::new() };
+    let removed = crate::runtime::obey::removing(bench.clock.now(), "erp", &by);
+    bench.store.commit_blocking(removed).unwrap();
+    bench.plane.deliver("late", "secret", sealed(Some(-1), "5"));
+    bench.plane.deliver("new", "secret", sealed(Some(1), "6"));
+    bench.settle().await;
+    assert_eq!(bench.asked().await.len(), 3);
+    assert!(bench.plane.told("secret")[rows.len()]["refused"].is_string());
 }
 
 #[actix_rt::test]

@@ -3,11 +3,12 @@
 use super::bench::{Bench, wish};
 use super::plane::{Plane, problem};
 use crate::clock::Clock;
+use crate::config::revisions::{Kept, keep, known};
 use crate::runtime::link::enroll::{EnrollError, Enrolled, enroll};
 use crate::runtime::link::exchange::Round;
 use crate::runtime::link::identity::are_old;
 use crate::runtime::link::status::LinkState;
-use crate::store::key;
+use crate::store::{Batch, Store, dir_of, key};
 use serde_json::json;
 use spend::Timestamp;
 
@@ -124,6 +125,20 @@ async fn a_life_names_the_one_before_it_that_spoke() {
     bench.settle().await;
     assert_eq!(of(&bench)["before"], first["id"]);
     assert_ne!(of(&bench)["id"], first["id"]);
+}
+
+#[test]
+fn a_revision_that_was_left_behind_is_not_in_force_without_a_control_plane() {
+    let home = tempfile::tempdir().unwrap();
+    let keys = key::create_or_open(home.path(), None).unwrap();
+    let store = Store::open(&dir_of(home.path()), keys, clock()).unwrap();
+    let (at, text) = (clock().now(), "version = 1\n".to_owned());
+    let (hash, by, note) = (String::new(), "ann".to_owned(), String::new());
+    let mut batch = Batch::new();
+    keep(&mut batch, &Kept { number: 3, hash, toml: text, by, note, at, since: at });
+    store.commit_blocking(batch).unwrap();
+    let known = known(&store).unwrap();
+    assert!(known.kept.is_none() && !known.enrolled);
 }
 
 #[actix_rt::test]

@@ -5,18 +5,24 @@ use super::bench::wish;
 use super::plane::Plane;
 use crate::clock::Clock;
 use crate::config::revisions::{effective, known};
+use crate::flows::replay::Decision;
+use crate::runtime::agent::Agent;
 use crate::runtime::agent::Parts;
 use crate::runtime::audit_log::AuditLog;
-use crate::runtime::commands::{Obeyed, Order};
+use crate::runtime::commands::{self, Obeyed, Order};
 use crate::runtime::host::Host;
 use crate::runtime::link::enroll::enroll;
+use crate::runtime::obey;
 use crate::runtime::scheduler::Jitter;
 use crate::runtime::supervisor::Policy;
-use crate::store::{Store, dir_of, key};
+use crate::secret::Origin;
+use crate::store::{Store, StoredSecret, dir_of, key};
 use crate::vendors::http::{CallContext, CallLog as _, CallRecord};
+use secrecy::SecretString;
 use serde_json::{Value, json};
-use spend::ids::FlowId;
+use spend::ids::{ConnectionId, FlowId};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 const REVISION: &str = r#"
@@ -70,6 +76,7 @@ impl Stage {
     /// An enrolled agent that has no configuration yet.
     async fn begin() -> Self {
         let plane = Plane::start().await;
+        plane.lock().patience = Some(Duration::from_secs(3));
         let home = tempfile::tempdir().unwrap();
         std::fs::write(
             home.path().join("guard-rails.toml"),
@@ -148,7 +155,7 @@ async fn a_call_that_would_have_sent_a_secret_astray_is_told_to_the_control_plan
         security_event: true,
         context: CallContext::default(),
     };
-    AuditLog(stage.store.clone()).record(record);
+    AuditLog { store: stage.store.clone(), home: stage.host.agent().home().to_owned() }.record(record);
     let is_told = |stage: &Stage| !stage.plane.told("notice").is_empty();
     stage.until("the notice", is_told).await;
     let notice = stage.plane.told("notice").pop().unwrap();
@@ -156,6 +163,93 @@ async fn a_call_that_would_have_sent_a_secret_astray_is_told_to_the_control_plan
         (notice["code"].as_str(), notice["concerns"].as_str()),
         (Some("secret-for-another-origin"), Some("erp"))
     );
+    stage.host.stop().await;
+}
+
+fn secret(value: &str) -> StoredSecret {
+    let origins = vec![Origin::parse("http://127.0.0.1:1").unwrap()];
+    let fields = [("token".to_owned(), SecretString::from(value))].into();
+    StoredSecret { kind: "brex".to_owned(), origins, fields }
+}
+
+fn by() -> Decision {
+    Decision { by: "ann".to_owned(), note: String::new() }
+}
+
+/// The secret of the connection `cards`, in the store.
+fn stored(stage: &Stage) -> Option<String> {
+    let credential = stage.store.secret("cards").unwrap()?;
+    Some(credential.get("token").unwrap().expose().to_owned())
+}
+
+impl Stage {
+    /// Another agent is at work.
+    async fn until_exchanged(&mut self, before: &Rc<Agent>) {
+        self.until("the next agent", |stage| !Rc::ptr_eq(stage.host.agent(), before)).await;
+    }
+}
+
+#[actix_rt::test]
+async fn a_secret_that_comes_while_agents_are_exchanged_is_what_the_next_one_works_with() {
+    let mut stage = Stage::begin().await;
+    stage.plane.deliver("d1", "revision", revision(1, REVISION));
+    stage.until("the flow of the revision", |stage| stage.host.agent().flow_ids().count() == 1).await;
+    let cards = ConnectionId::new("cards");
+    for round in 0..6 {
+        let desk = stage.host.desk().clone();
+        let before = Rc::clone(stage.host.agent());
+        let batch = |value: &str| obey::putting(Clock::system().now(), "cards", secret(value), &by());
+        // Right before: it is stored by the time at which the next one begins.
+        let name = format!("before {round}");
+        let mut told = Box::pin(desk.secret("cards", batch(&name)));
+        assert!(futures_util::poll!(told.as_mut()).is_pending());
+        desk.renew();
+        stage.until_exchanged(&before).await;
+        assert_eq!(stored(&stage).as_deref(), Some(name.as_str()));
+        assert_eq!(told.await, Ok(()));
+        // While it ends: the next one stores it, and its connection begins anew with it.
+        let before = Rc::clone(stage.host.agent());
+        desk.renew();
+        let name = format!("while {round}");
+        let mut told = Box::pin(desk.secret("cards", batch(&name)));
+        assert!(futures_util::poll!(told.as_mut()).is_pending());
+        stage.until_exchanged(&before).await;
+        let is_told = async { assert_eq!(told.await, Ok(())) };
+        let stepping = async {
+            loop {
+                stage.host.step().await;
+            }
+        };
+        tokio::select! {
+            () = is_told => {}
+            () = stepping => {}
+        }
+        assert_eq!(stored(&stage).as_deref(), Some(name.as_str()));
+        let actor = stage.host.agent().connection(&cards).unwrap().actor().status();
+        assert_eq!(actor.restarted.as_deref(), Some("its secret was changed"), "{actor:?}");
+    }
+    stage.host.stop().await;
+}
+
+#[actix_rt::test]
+async fn orders_that_come_while_agents_are_exchanged_are_obeyed_by_the_next() {
+    let mut stage = Stage::begin().await;
+    let home = stage.host.agent().home().to_owned();
+    commands::prepare(&home).unwrap();
+    let before = Rc::clone(stage.host.agent());
+    stage.host.desk().renew();
+    stage.host.step().await;
+    let sealed = secret("x").seal(&home, "cards").unwrap();
+    let order = Order::PutSecret { name: "cards".to_owned(), sealed, decision: by() };
+    let mut given = Box::pin(commands::give(&home, &order, Duration::from_secs(60)));
+    assert!(futures_util::poll!(given.as_mut()).is_pending());
+    stage.host.obey_orders();
+    let waiting = || std::fs::read_dir(commands::folder(&home)).unwrap().count();
+    assert_eq!(waiting(), 1, "it is not taken by an agent that ends");
+    stage.until_exchanged(&before).await;
+    stage.host.obey_orders();
+    assert_eq!(waiting(), 0);
+    assert_eq!(given.await.unwrap(), Some(Obeyed::Done));
     stage.host.stop().await;
 }
 

@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) fenced: Option<String>,
     /// Answers with this instead.
     pub(super) refuse: Option<(u16, Value)>,
+    /// How long a request that waits is kept back while there is nothing; 20 ms unless told.
+    pub(super) patience: Option<Duration>,
     /// The line is dead.
     pub(super) down: bool,
     /// Says that nothing arrived, although it did.
@@ -110,15 +112,27 @@ impl Plane {
             request.headers().get("purser-assertion").map(|value| value.to_str().unwrap().to_owned());
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let (status, answer, wait) = self.judge(&path, header.as_deref(), &body);
-        if wait {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let answer = if wait { self.keep_back(answer).await } else { answer };
         let date = self.lock().date.clone();
         let mut response = Response::builder().status(status).header("content-type", "application/json");
         if let Some(date) = date {
             response = response.header("date", date);
         }
         Ok(response.body(Full::new(Bytes::from(answer.to_string()))).unwrap())
+    }
+
+    /// Until there is something, or patience ends.
+    async fn keep_back(&self, answer: Value) -> Value {
+        const STEP: Duration = Duration::from_millis(20);
+        let mut left = self.lock().patience.unwrap_or(STEP);
+        loop {
+            tokio::time::sleep(STEP.min(left)).await;
+            left = left.saturating_sub(STEP);
+            let state = self.lock();
+            if left.is_zero() || state.fenced.is_some() || !waiting(&state).is_empty() {
+                return if left.is_zero() { answer } else { message(&state) };
+            }
+        }
     }
 
     fn judge(&self, path: &str, header: Option<&str>, body: &[u8]) -> (u16, Value, bool) {
@@ -221,20 +235,23 @@ fn sync(state: &mut State, message: &Value, key: &str) -> (u16, Value, bool) {
     for id in message["taken"].as_array().into_iter().flatten() {
         state.taken.insert(id.as_str().unwrap().to_owned());
     }
-    let waiting: Vec<Value> = state
-        .deliveries
-        .iter()
-        .filter(|delivery| state.repeat || !state.taken.contains(delivery["id"].as_str().unwrap()))
-        .cloned()
-        .collect();
-    let wait = waiting.is_empty() && message["wait_seconds"] != 0;
+    let wait = waiting(state).is_empty() && message["wait_seconds"] != 0;
+    (200, self::message(state), wait)
+}
+
+fn waiting(state: &State) -> Vec<Value> {
+    let fresh = |delivery: &&Value| state.repeat || !state.taken.contains(delivery["id"].as_str().unwrap());
+    state.deliveries.iter().filter(fresh).take(256).cloned().collect()
+}
+
+fn message(state: &State) -> Value {
     let reported = if state.forgetful { 0 } else { state.order.iter().max().copied().unwrap_or(0) };
     let mut answer = json!({
-        "version": 1, "at": "2026-08-10T12:00:00Z", "reported": reported, "deliveries": waiting, "later": [1],
+        "version": 1, "at": "2026-08-10T12:00:00Z", "reported": reported, "deliveries": waiting(state), "later": [1],
     });
     if let Some(why) = &state.fenced {
         answer["fenced"] = why.as_str().into();
         answer["deliveries"] = json!([]);
     }
-    (200, answer, wait)
+    answer
 }

@@ -4,7 +4,7 @@ use super::bench::{Bench, CANARY};
 use crate::runtime::link::exchange::Round;
 use crate::runtime::link::status::LinkState;
 use crate::runtime::link::{fenced, reports::Watched};
-use crate::store::Batch;
+use crate::store::{Batch, StateTable, StoreError};
 use chrono::TimeDelta;
 use purser_proto::link::report::{Notice, NoticeLevel, ReportBody};
 
@@ -131,6 +131,28 @@ async fn a_fenced_life_stops_to_book_says_so_and_stays_fenced_after_a_restart() 
     bench.settle().await;
     assert_eq!(fenced(&bench.store).unwrap(), None);
     assert_eq!(bench.asked().await.len(), 2, "and begins anew once more");
+}
+
+#[actix_rt::test]
+async fn a_link_writes_nothing_more_once_the_agent_has_left_its_control_plane() {
+    let bench = Bench::start().await;
+    bench.settle().await;
+    bench.plane.deliver("d1", "dance", serde_json::json!({}));
+    let mut leaving = Batch::new();
+    leaving.leave();
+    bench.store.commit_blocking(leaving).unwrap();
+    let refused = |written: &Result<(), StoreError>| assert_eq!(*written, Err(StoreError::OtherEnrollment));
+    let Round::Stuck(error) = bench.exchange.round().await else { panic!("it took a delivery") };
+    refused(&Err(error));
+    refused(&bench.exchange.look(&mut Watched::default()).await);
+    assert!(bench.exchange.rotate().await.is_ok_and(|()| bench.store.link_keys().unwrap().is_none()));
+    bench.plane.lock().fenced = Some("another".to_owned());
+    let Round::Stuck(error) = bench.exchange.round().await else { panic!("it was fenced") };
+    refused(&Err(error));
+    assert_eq!(fenced(&bench.store).unwrap(), None);
+    for table in [StateTable::Link, StateTable::Delivery] {
+        assert!(bench.store.names(table).unwrap().is_empty());
+    }
 }
 
 #[actix_rt::test]
