@@ -190,6 +190,7 @@ fn sample(id: &str) -> Posting {
         counted: None,
         read_at: None,
         despite_mark: false,
+        route: None,
         seen_at: at,
         updated_at: at,
     }

@@ -142,6 +142,9 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
+    /// Another flow has counted a claim since the limits were looked at. Nothing was written.
+    #[error("another flow has claimed at the same moment; nothing of this was claimed, the next run does it")]
+    Overtaken,
     /// A value that cannot be turned into bytes or back.
     #[error("a value of table `{table}` cannot be {doing}: {cause}")]
     Codec {

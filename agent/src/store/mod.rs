@@ -21,6 +21,7 @@ mod kin;
 mod link;
 mod marker;
 mod postings;
+mod rivals;
 mod runs;
 mod seal;
 mod secrets;
@@ -47,6 +48,7 @@ pub use postings::{PostingFilter, PostingSummary, period_day};
 pub use runs::{MirrorCounts, RunRecord, RunReport};
 pub use seal::StoreKeys;
 pub use secrets::{SealError, SecretInfo, SecretStamp, StoredSecret};
+pub(crate) use state::Stamp;
 pub use state::StateTable;
 pub use ticket::Claimed;
 
@@ -61,14 +63,19 @@ use spend::Timestamp;
 use spend::document::SpendDocument;
 use spend::ids::{FlowId, PostingKey, SourceId};
 use spend::posting::{Posting, PostingState};
+use spend::route::Route;
 use spend::watermark::Watermark;
 use std::collections::BTreeMap;
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use writer::{Queue, Reply};
+
+/// Longest time that a flow waits for the claim of another one.
+const TURN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The folder of the store within the agent's home.
 pub fn dir_of(home: &Path) -> PathBuf {
@@ -130,6 +137,8 @@ struct Shared {
     queue: Option<Arc<Queue>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     clock: Clock,
+    /// Held by the flow that is about to claim.
+    claiming: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for Store {
@@ -203,7 +212,9 @@ impl Store {
         thread: Option<JoinHandle<()>>,
         clock: Clock,
     ) -> Self {
-        Self { shared: Arc::new(Shared { engine, queue, thread: Mutex::new(thread), clock }), sent: None }
+        let claiming = tokio::sync::Mutex::new(());
+        let shared = Shared { engine, queue, thread: Mutex::new(thread), clock, claiming };
+        Self { shared: Arc::new(shared), sent: None }
     }
 
     /// The clock it was opened with.
@@ -242,9 +253,17 @@ impl Store {
         receive.recv().unwrap_or(Err(StoreError::Closed))
     }
 
+    /// Waits until no other flow is between looking at what may be claimed and its claim, so that flows seldom meet there.
+    /// Nothing rests on it alone: a claim that another one has overtaken is refused in its transaction. So whoever holds
+    /// the turn for too long, in a life that was given up, is not waited for.
+    pub async fn claim_turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        tokio::time::timeout(TURN_PATIENCE, self.shared.claiming.lock()).await.ok()
+    }
+
     /// Makes claims durable, with the batch, in one transaction, and then the tickets that allow to post. A posting
     /// that the log knows as claimed (by somebody else, or before a crash: recover it first), posted, acknowledged,
-    /// superseded or handled is refused whatever the caller believes.
+    /// superseded or handled is refused whatever the caller believes; so is one whose record another flow has begun to
+    /// book on the same route.
     ///
     /// # Errors
     /// [`StoreError::NotClaimable`], or as [`Store::commit`]; no ticket is made then.
@@ -309,6 +328,19 @@ impl Store {
     /// When the store cannot be read.
     pub fn kin_of(&self, flow: &FlowId, document: &SpendDocument) -> Result<Vec<Posting>, StoreError> {
         self.engine().read(|r| kin::of(r, flow, document))
+    }
+
+    /// The posting of another flow that stands in the way of booking a record on a route, if there is one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn rival_of(
+        &self,
+        flow: &FlowId,
+        route: &Route,
+        document: &SpendDocument,
+    ) -> Result<Option<Posting>, StoreError> {
+        self.engine().read(|r| rivals::of(r, flow, route, document))
     }
 
     /// Open postings whose time has come, the longest due first.
@@ -381,6 +413,18 @@ impl Store {
     /// When the store cannot be read, or the value is of another type.
     pub fn get<T: DeserializeOwned>(&self, table: StateTable, name: &str) -> Result<Option<T>, StoreError> {
         self.engine().read(|r| state::get(r, table, name))
+    }
+
+    /// A small named value, and which one it is, for [`Batch::expect`].
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub(crate) fn get_stamped<T: DeserializeOwned>(
+        &self,
+        table: StateTable,
+        name: &str,
+    ) -> Result<(Option<T>, state::Stamp), StoreError> {
+        self.engine().read(|r| Ok((state::get(r, table, name)?, state::stamp(r, table, name)?)))
     }
 
     /// How far a flow has read.

@@ -3,12 +3,12 @@
 //! Index entries carry hashes and integers only. What they point to is sealed and names itself, so an index that was
 //! changed on disk leads to an error, never to another posting.
 
-use super::access::{Look, Writer};
+use super::access::{Look, Writer, after_prefix};
 use super::apply::{Deltas, Heads};
 use super::codec::{decode, encode};
 use super::engine::Fault;
 use super::error::StoreError;
-use super::kin;
+use super::{kin, rivals};
 use super::seal::StoreKeys;
 use super::tables::Table;
 use serde::{Deserialize, Serialize};
@@ -292,6 +292,9 @@ pub(crate) fn put(
         let why = format!("it is {} already", STATES[usize::from(former.spot.state)]);
         return Err(StoreError::NotClaimable { key: posting.key.clone(), why }.into());
     }
+    if posting.claim {
+        rivals::refuse(w, &posting.flow, &posting.bytes, deltas)?;
+    }
     let seq = match former {
         Some(former) => {
             leave(w, flow, former, posting.spot)?;
@@ -507,6 +510,23 @@ fn flows(look: &impl Look) -> Result<Vec<[u8; 8]>, Fault> {
         if flows.last() != Some(&flow) {
             flows.push(flow);
         }
+    }
+    Ok(flows)
+}
+
+/// The flows that have postings, but for this one.
+pub(crate) fn flows_beside(look: &impl Look, flow: &FlowId) -> Result<Vec<FlowId>, Fault> {
+    let own = flow_hash(look.keys(), flow);
+    let mut flows = Vec::new();
+    let mut from = vec![0];
+    while let Some((key, sealed)) = look.ascend(Table::Counters, &[], &from, 1)?.pop() {
+        let hash = key.first_chunk::<8>().ok_or_else(|| tampered(Table::Counters))?;
+        if *hash != own {
+            let plain = look.keys().open(Table::Counters.name(), &key, &sealed)?;
+            flows.push(decode::<Counter>(Table::Counters.name(), &plain)?.flow);
+        }
+        let Some(next) = after_prefix(hash) else { break };
+        from = next;
     }
     Ok(flows)
 }

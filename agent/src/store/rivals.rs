@@ -1,0 +1,68 @@
+//! Postings of other flows that may have booked the same record. Keys and references carry the flow's name, so neither
+//! the index by key nor a look-up in the ERP finds them: a flow that was renamed, or has a twin, is told by this alone.
+
+use super::access::{Look, Writer};
+use super::apply::Deltas;
+use super::codec::decode;
+use super::engine::Fault;
+use super::error::StoreError;
+use super::tables::Table;
+use super::{kin, postings};
+use spend::document::SpendDocument;
+use spend::ids::FlowId;
+use spend::posting::Posting;
+use spend::route::Route;
+use std::collections::BTreeSet;
+
+/// The posting of another flow that stands in the way of booking a record, if there is one. With one flow in the log this
+/// costs a look at the list of flows.
+pub(crate) fn of(
+    look: &impl Look,
+    flow: &FlowId,
+    route: &Route,
+    document: &SpendDocument,
+) -> Result<Option<Posting>, Fault> {
+    among(look, postings::flows_beside(look, flow)?, route, document)
+}
+
+fn among(
+    look: &impl Look,
+    others: impl IntoIterator<Item = FlowId>,
+    route: &Route,
+    document: &SpendDocument,
+) -> Result<Option<Posting>, Fault> {
+    for other in others {
+        let mut found = postings::of_source(look, &other, &document.source_id)?;
+        found.extend(kin::of(look, &other, document)?);
+        if let Some(rival) = found.into_iter().find(|posting| posting.may_have_booked(document, route)) {
+            return Ok(Some(rival));
+        }
+    }
+    Ok(None)
+}
+
+/// Refuses a claim beside which another flow has begun to book the record, be it in this very transaction: of two twins
+/// that run at the same moment one claims.
+pub(crate) fn refuse(
+    w: &Writer<'_>,
+    flow: &FlowId,
+    bytes: &[u8],
+    counted: &Deltas,
+) -> Result<(), Fault> {
+    let mut others: BTreeSet<FlowId> = postings::flows_beside(w, flow)?.into_iter().collect();
+    // Flows whose first posting is in this group of writes stand in no counter yet.
+    others.extend(counted.keys().map(|(other, _)| other).filter(|other| *other != flow).cloned());
+    if others.is_empty() {
+        return Ok(());
+    }
+    let posting: Posting = decode(Table::Postings.name(), bytes)?;
+    // Every flow sets it; without it there is nothing to compare.
+    let Some(route) = &posting.route else { return Ok(()) };
+    match among(w, others, route, &posting.document)? {
+        None => Ok(()),
+        Some(rival) => {
+            let why = format!("flow `{}` has begun to book the same record", rival.flow);
+            Err(StoreError::NotClaimable { key: posting.key, why }.into())
+        }
+    }
+}
