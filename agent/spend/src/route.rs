@@ -79,10 +79,15 @@ impl Posting {
     pub fn may_have_booked(&self, document: &SpendDocument, route: &Route) -> bool {
         self.was_begun()
             && (self.source_id == document.source_id || document.may_be_same_spend(&self.document))
-            && match &self.route {
-                Some(theirs) => route.may_double(theirs),
-                None => route.may_double_old(self.plan.as_ref().map(|plan| &plan.company)),
-            }
+            && self.may_be_on(route)
+    }
+
+    /// Whether its money may have gone the way that a route goes.
+    pub fn may_be_on(&self, route: &Route) -> bool {
+        match &self.route {
+            Some(theirs) => route.may_double(theirs),
+            None => route.may_double_old(self.plan.as_ref().map(|plan| &plan.company)),
+        }
     }
 }
 
@@ -109,10 +114,7 @@ mod tests {
     fn posting() -> Posting {
         let report = document(vec![line("1", "Travel", 1000)]);
         let plan = plan(&report, &rules(), DocumentKind::Journal);
-        Posting {
-            route: Some(route()),
-            ..Posting::planned(FlowId::from("old"), report, plan, moment(0))
-        }
+        Posting { route: Some(route()), ..Posting::planned(FlowId::from("old"), report, plan, moment(0)) }
     }
 
     #[test]
@@ -149,8 +151,7 @@ mod tests {
             Posting { state: PostingState::Handled { note, by, at: moment(0), reported }, ..posting() }
         };
         let claimed = Posting { state: PostingState::Claimed { at: moment(0) }, ..posting() };
-        let superseded =
-            PostingState::Superseded { by: crate::ids::Revision::from("2"), at: moment(0) };
+        let superseded = PostingState::Superseded { by: crate::ids::Revision::from("2"), at: moment(0) };
         let cases = [
             (posting(), false),
             (Posting { attempts: 1, ..posting() }, true),
@@ -177,12 +178,7 @@ mod tests {
     #[test]
     fn a_transition_of_the_protocol_keeps_what_it_was_begun_with() {
         let claimed = posting()
-            .apply(
-                crate::posting::Event::Claimed,
-                &PostingPolicy::default(),
-                0.5,
-                &moment(1).into(),
-            )
+            .apply(crate::posting::Event::Claimed, &PostingPolicy::default(), 0.5, &moment(1).into())
             .unwrap();
         assert_eq!((claimed.was_begun(), claimed.route), (true, Some(route())));
         assert!(FindingCode::BookedByOtherFlow.needs_decision());
@@ -200,7 +196,10 @@ mod tests {
         assert!(old.may_have_booked(&old.document, &by_name(&plan.company)));
         assert!(!old.may_have_booked(&old.document, &by_name(&"ELSEWHERE".into())));
         let branch = Route { books: Some("MAIN".to_owned()), ..by_name(&"ELSEWHERE".into()) };
-        assert!(old.may_have_booked(&old.document, &branch), "where the name does not say, it may be the same");
+        assert!(
+            old.may_have_booked(&old.document, &branch),
+            "where the name does not say, it may be the same"
+        );
         let bare = Posting { plan: None, ..old };
         assert!(bare.may_have_booked(&bare.document, &by_name(&"ELSEWHERE".into())));
     }

@@ -45,6 +45,7 @@ pub use link::{
     OutboxStats,
 };
 pub use postings::{PostingFilter, PostingSummary, period_day};
+pub use rivals::Owner;
 pub use runs::{MirrorCounts, RunRecord, RunReport};
 pub use seal::StoreKeys;
 pub use secrets::{SealError, SecretInfo, SecretStamp, StoredSecret};
@@ -257,7 +258,10 @@ impl Store {
     /// Nothing rests on it alone: a claim that another one has overtaken is refused in its transaction. So whoever holds
     /// the turn for too long, in a life that was given up, is not waited for.
     pub async fn claim_turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        tokio::time::timeout(TURN_PATIENCE, self.shared.claiming.lock()).await.ok()
+        match self.shared.claiming.try_lock() {
+            Ok(turn) => Some(turn),
+            Err(_) => tokio::time::timeout(TURN_PATIENCE, self.shared.claiming.lock()).await.ok(),
+        }
     }
 
     /// Makes claims durable, with the batch, in one transaction, and then the tickets that allow to post. A posting
@@ -341,6 +345,22 @@ impl Store {
         document: &SpendDocument,
     ) -> Result<Option<Posting>, StoreError> {
         self.engine().read(|r| rivals::of(r, flow, route, document))
+    }
+
+    /// How many postings of each flow are under way: claimed, in doubt, waiting, or not marked at the source yet.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn under_way(&self) -> Result<BTreeMap<FlowId, u64>, StoreError> {
+        self.engine().read(|r| rivals::under_way(r))
+    }
+
+    /// The flows that have begun to book something, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn owners(&self) -> Result<Vec<Owner>, StoreError> {
+        self.engine().read(|r| rivals::owners(r))
     }
 
     /// Open postings whose time has come, the longest due first.

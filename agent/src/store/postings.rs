@@ -8,9 +8,9 @@ use super::apply::{Deltas, Heads};
 use super::codec::{decode, encode};
 use super::engine::Fault;
 use super::error::StoreError;
-use super::{kin, rivals};
 use super::seal::StoreKeys;
 use super::tables::Table;
+use super::{kin, rivals};
 use serde::{Deserialize, Serialize};
 use spend::ids::{FlowId, PostingKey, Revision, SourceId};
 use spend::money::Money;
@@ -529,6 +529,19 @@ pub(crate) fn flows_beside(look: &impl Look, flow: &FlowId) -> Result<Vec<FlowId
         from = next;
     }
     Ok(flows)
+}
+
+/// The newest posting of a flow in each state.
+pub(crate) fn newest_by_state(look: &impl Look, flow: &FlowId) -> Result<Vec<Posting>, Fault> {
+    let flow = flow_hash(look.keys(), flow);
+    let mut newest = Vec::new();
+    for code in 0..STATES.len() {
+        let prefix = [flow.as_slice(), &[u8::try_from(code).unwrap_or(u8::MAX)]].concat();
+        for (key, _) in look.descend(Table::ByState, &prefix, None, 1)? {
+            newest.push(by_seq(look, seq_at_end(&key, Table::ByState)?)?);
+        }
+    }
+    Ok(newest)
 }
 
 /// How many index entries are looked at in one step.

@@ -12,7 +12,49 @@ use spend::document::SpendDocument;
 use spend::ids::FlowId;
 use spend::posting::Posting;
 use spend::route::Route;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// States of what nobody looks after once its flow is gone.
+const OPEN: [&str; 4] = ["claimed", "in-doubt", "waiting", "posted"];
+
+/// A flow that has begun to book something.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// Which.
+    pub flow: FlowId,
+    /// Postings that it must still look after: claimed, in doubt, waiting, or not marked at the source yet.
+    pub open: u64,
+    /// The newest posting in each state that one which was begun can be in: they say which way its money went.
+    pub begun: Vec<Posting>,
+}
+
+/// How many postings of each flow are under way: nobody looks after them once the flow is gone.
+pub(crate) fn under_way(look: &impl Look) -> Result<BTreeMap<FlowId, u64>, Fault> {
+    let mut open = BTreeMap::new();
+    for ((flow, state), count) in postings::counts(look)? {
+        if count > 0 && OPEN.contains(&state) {
+            *open.entry(flow).or_default() += count;
+        }
+    }
+    Ok(open)
+}
+
+/// The flows that have begun to book something.
+pub(crate) fn owners(look: &impl Look) -> Result<Vec<Owner>, Fault> {
+    let counts = postings::counts(look)?;
+    let flows: BTreeSet<&FlowId> = counts.keys().map(|(flow, _)| flow).collect();
+    let open = under_way(look)?;
+    let mut owners = Vec::new();
+    for flow in flows {
+        let mut begun = postings::newest_by_state(look, flow)?;
+        begun.retain(Posting::was_begun);
+        if !begun.is_empty() {
+            let open = open.get(flow).copied().unwrap_or_default();
+            owners.push(Owner { flow: flow.clone(), open, begun });
+        }
+    }
+    Ok(owners)
+}
 
 /// The posting of another flow that stands in the way of booking a record, if there is one. With one flow in the log this
 /// costs a look at the list of flows.
@@ -43,12 +85,7 @@ fn among(
 
 /// Refuses a claim beside which another flow has begun to book the record, be it in this very transaction: of two twins
 /// that run at the same moment one claims.
-pub(crate) fn refuse(
-    w: &Writer<'_>,
-    flow: &FlowId,
-    bytes: &[u8],
-    counted: &Deltas,
-) -> Result<(), Fault> {
+pub(crate) fn refuse(w: &Writer<'_>, flow: &FlowId, bytes: &[u8], counted: &Deltas) -> Result<(), Fault> {
     let mut others: BTreeSet<FlowId> = postings::flows_beside(w, flow)?.into_iter().collect();
     // Flows whose first posting is in this group of writes stand in no counter yet.
     others.extend(counted.keys().map(|(other, _)| other).filter(|other| *other != flow).cloned());
