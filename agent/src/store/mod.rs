@@ -63,20 +63,15 @@ use serde::de::DeserializeOwned;
 use spend::Timestamp;
 use spend::document::SpendDocument;
 use spend::ids::{FlowId, PostingKey, SourceId};
-use spend::posting::{Posting, PostingState};
-use spend::route::Route;
+use spend::posting::Posting;
 use spend::watermark::Watermark;
 use std::collections::BTreeMap;
 use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
 use tokio::sync::oneshot;
 use writer::{Queue, Reply};
-
-/// Longest time that a flow waits for the claim of another one.
-const TURN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The folder of the store within the agent's home.
 pub fn dir_of(home: &Path) -> PathBuf {
@@ -254,48 +249,6 @@ impl Store {
         receive.recv().unwrap_or(Err(StoreError::Closed))
     }
 
-    /// Waits until no other flow is between looking at what may be claimed and its claim, so that flows seldom meet there.
-    /// Nothing rests on it alone: a claim that another one has overtaken is refused in its transaction. So whoever holds
-    /// the turn for too long, in a life that was given up, is not waited for.
-    pub async fn claim_turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        match self.shared.claiming.try_lock() {
-            Ok(turn) => Some(turn),
-            Err(_) => tokio::time::timeout(TURN_PATIENCE, self.shared.claiming.lock()).await.ok(),
-        }
-    }
-
-    /// Makes claims durable, with the batch, in one transaction, and then the tickets that allow to post. A posting
-    /// that the log knows as claimed (by somebody else, or before a crash: recover it first), posted, acknowledged,
-    /// superseded or handled is refused whatever the caller believes; so is one whose record another flow has begun to
-    /// book on the same route.
-    ///
-    /// # Errors
-    /// [`StoreError::NotClaimable`], or as [`Store::commit`]; no ticket is made then.
-    pub async fn claim(
-        &self,
-        postings: impl AsRef<[Posting]>,
-        batch: Batch,
-    ) -> Result<Vec<Claimed>, StoreError> {
-        let mut whole = Batch::new();
-        let mut intents = Vec::with_capacity(postings.as_ref().len());
-        for posting in postings.as_ref() {
-            whole.put_claim(posting);
-            let refused =
-                |why: &str| StoreError::NotClaimable { key: posting.key.clone(), why: why.to_owned() };
-            let PostingState::Claimed { at } = posting.state else {
-                return Err(refused("it was not put into the state claimed"));
-            };
-            let Some(plan) = posting.plan.clone() else { return Err(refused("it has no plan")) };
-            if plan.key != posting.key {
-                return Err(refused("its plan belongs to another posting"));
-            }
-            intents.push((plan, at));
-        }
-        whole.append(batch);
-        self.commit(whole).await?;
-        Ok(intents.into_iter().map(|(plan, at)| Claimed::committed(plan, at)).collect())
-    }
-
     /// Records an audit entry that needs no sync of its own: it is written with the next commit, at most two
     /// seconds later, in order. Waits for a moment while too much is waiting already.
     pub fn note<D: Serialize>(&self, draft: AuditDraft<D>) {
@@ -332,35 +285,6 @@ impl Store {
     /// When the store cannot be read.
     pub fn kin_of(&self, flow: &FlowId, document: &SpendDocument) -> Result<Vec<Posting>, StoreError> {
         self.engine().read(|r| kin::of(r, flow, document))
-    }
-
-    /// The posting of another flow that stands in the way of booking a record on a route, if there is one.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn rival_of(
-        &self,
-        flow: &FlowId,
-        route: &Route,
-        document: &SpendDocument,
-    ) -> Result<Option<Posting>, StoreError> {
-        self.engine().read(|r| rivals::of(r, flow, route, document))
-    }
-
-    /// How many postings of each flow are under way: claimed, in doubt, waiting, or not marked at the source yet.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn under_way(&self) -> Result<BTreeMap<FlowId, u64>, StoreError> {
-        self.engine().read(|r| rivals::under_way(r))
-    }
-
-    /// The flows that have begun to book something, by name.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn owners(&self) -> Result<Vec<Owner>, StoreError> {
-        self.engine().read(|r| rivals::owners(r))
     }
 
     /// Open postings whose time has come, the longest due first.

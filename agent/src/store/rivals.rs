@@ -7,7 +7,7 @@ use super::codec::decode;
 use super::engine::Fault;
 use super::error::StoreError;
 use super::tables::Table;
-use super::{kin, postings};
+use super::{Store, kin, postings};
 use spend::document::SpendDocument;
 use spend::ids::FlowId;
 use spend::posting::Posting;
@@ -101,5 +101,36 @@ pub(crate) fn refuse(w: &Writer<'_>, flow: &FlowId, bytes: &[u8], counted: &Delt
             let why = format!("flow `{}` has begun to book the same record", rival.flow);
             Err(StoreError::NotClaimable { key: posting.key, why }.into())
         }
+    }
+}
+
+impl Store {
+    /// The posting of another flow that stands in the way of booking a record on a route, if there is one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn rival_of(
+        &self,
+        flow: &FlowId,
+        route: &Route,
+        document: &SpendDocument,
+    ) -> Result<Option<Posting>, StoreError> {
+        self.engine().read(|r| of(r, flow, route, document))
+    }
+
+    /// How many postings of each flow are under way: claimed, in doubt, waiting, or not marked at the source yet.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn under_way(&self) -> Result<BTreeMap<FlowId, u64>, StoreError> {
+        self.engine().read(|r| under_way(r))
+    }
+
+    /// The flows that have begun to book something, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn owners(&self) -> Result<Vec<Owner>, StoreError> {
+        self.engine().read(|r| owners(r))
     }
 }
