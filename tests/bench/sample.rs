@@ -43,6 +43,7 @@ pub(crate) fn acknowledged(n: u32) -> Posting {
         counted: None,
         read_at: None,
         despite_mark: false,
+        route: None,
         seen_at: at(n),
         updated_at: at(n),
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use sandbox::crash::Books;
-use sandbox::harness::{DocumentKind, EPICOR, EXPENSIFY, FLOW, SandboxOptions};
+use sandbox::harness::{DocumentKind, EPICOR, EXPENSIFY, FLOW, SandboxOptions, System};
 use sandbox::invariants::minor_units;
 use serde_json::{Value, json};
 
@@ -84,6 +84,39 @@ async fn over_https_with_a_private_authority_reports_are_booked_within_the_rate_
     assert_eq!(report["errors"], json!([]));
     all_is_booked_or_held(&stage).await;
     assert_eq!(stage.sandbox.expensify.state()["throttled"], 0);
+}
+
+/// Keys and references carry the flow's name, so a look-up in the ERP does not find what the former name has written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flow_that_is_renamed_on_the_machine_books_nothing_again() {
+    let mut stage = Stage::set(quick(20), |_| {}).await;
+    stage.run().await;
+    let booked = Books::of(&stage.sandbox.epicor.state());
+    // With another label every report is offered again.
+    stage.configure(|config| {
+        config.settings.insert(System::Expensify, vec!["label = \"second\"".to_owned()]);
+    });
+    let file = stage.home.path().join("purser.toml");
+    let former = std::fs::read_to_string(&file).unwrap();
+    let named = |id: &str| format!("[[flow]]\nid = \"{id}\"");
+    assert!(former.contains(&named(FLOW)));
+    std::fs::write(&file, former.replace(&named(FLOW), &named("renamed"))).unwrap();
+    let report = stage.run().await;
+    assert_eq!((&report["posted"], &report["adopted"]), (&json!(0), &json!(0)), "{report}");
+    assert_eq!(Books::of(&stage.sandbox.epicor.state()), booked);
+    let held = stage.records("held").await;
+    let told: BTreeSet<&str> = held
+        .iter()
+        .filter(|record| record["flow"] == "renamed" && record["code"] == "booked-by-other-flow")
+        .map(|record| text(record, "source_id"))
+        .collect();
+    let bookable: BTreeSet<&str> = stage.bookable().into_iter().map(|report| report.id.as_str()).collect();
+    assert_eq!(told, bookable);
+    // Under its former name it goes on where it was.
+    std::fs::write(&file, former).unwrap();
+    let report = stage.run().await;
+    assert_eq!((&report["posted"], &report["acknowledged"]), (&json!(0), &json!(told.len())), "{report}");
+    assert_eq!(Books::of(&stage.sandbox.epicor.state()), booked);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

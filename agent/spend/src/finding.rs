@@ -112,6 +112,8 @@ finding_codes! {
     NoLongerReady = "no-longer-ready", "not ready to be booked any more";
     /// The source shows the same spend under another id, and that one is booked or on its way.
     BookedUnderOtherId = "booked-under-other-id", "may be booked under another id";
+    /// Another flow has begun to book the record, or a person has closed it there.
+    BookedByOtherFlow = "booked-by-other-flow", "may be booked by another flow";
     /// The outcome of a write could not be determined.
     OutcomeUnknown = "outcome-unknown", "outcome of the posting unknown";
     /// All attempts failed.
@@ -133,6 +135,7 @@ impl FindingCode {
             | Self::ChangedAfterPosting
             | Self::ExportedElsewhere
             | Self::BookedUnderOtherId
+            | Self::BookedByOtherFlow
             | Self::OutcomeUnknown
             | Self::AttemptsExhausted => true,
             Self::CategoryUnmapped

@@ -66,6 +66,8 @@ pub struct Spent {
     pub run_documents: u32,
     /// Documents of this day, this run included.
     pub day_documents: u32,
+    /// The day is that of all flows together, not of one: for the words of what is refused.
+    pub together: bool,
 }
 
 /// What a claim was counted as, kept with its posting: a claim that is made again counts once.
@@ -73,6 +75,9 @@ pub struct Spent {
 pub struct Counted {
     /// On which day.
     pub day: Date,
+    /// On which day of all flows together; `None` = the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_day: Option<Date>,
     /// In which run.
     pub run: RunId,
     /// Its size.
@@ -95,6 +100,22 @@ pub struct Day {
 }
 
 impl Day {
+    /// Adds what another flow has claimed on the same day.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`] when a sum does not fit.
+    pub fn with(mut self, other: &Day) -> Result<Day, MoneyError> {
+        if other.day != self.day {
+            return Ok(self);
+        }
+        for sum in other.sums.values() {
+            let both = sum_with(&self.sums, *sum)?;
+            self.sums.insert(sum.currency, both);
+        }
+        self.documents = self.documents.saturating_add(other.documents);
+        Ok(self)
+    }
+
     /// The day that a claim counts for now. A clock that is set back does not begin a day anew: the later day goes on
     /// until the clock has passed it, or until a whole day has really gone by.
     pub fn at(kept: Option<Day>, now: &Now) -> Day {
@@ -110,7 +131,27 @@ impl Day {
     }
 }
 
+impl Counted {
+    /// The same claim as it was counted for all flows together.
+    #[must_use]
+    pub fn on_machine(&self) -> Self {
+        Self { day: self.machine_day.unwrap_or(self.day), ..self.clone() }
+    }
+}
+
 impl Spent {
+    /// Goes on with what is kept of a day.
+    pub fn go_on(&mut self, day: &Day) {
+        self.day.clone_from(&day.sums);
+        self.day_documents = day.documents;
+    }
+
+    /// What is to be kept of the day.
+    #[must_use]
+    pub fn kept(&self, day: Day) -> Day {
+        Day { sums: self.day.clone(), documents: self.day_documents, ..day }
+    }
+
     /// Takes an earlier claim of the same posting back out, so that it can be counted again.
     pub fn take_back(&mut self, earlier: &Counted, day: Date, run: &RunId) {
         if earlier.day == day {
@@ -175,16 +216,17 @@ pub fn check(limits: &GuardLimits, plan: &PostingPlan, spent: &Spent, today: Dat
 }
 
 fn check_counts(limits: &GuardLimits, spent: &Spent) -> Vec<Finding> {
+    let together = if spent.together { " of all flows together" } else { "" };
     let counts = [
-        ("run", limits.max_documents_per_run, spent.run_documents, "max_documents_per_run"),
-        ("day", limits.max_documents_per_day, spent.day_documents, "max_documents_per_day"),
+        ("run", limits.max_documents_per_run, spent.run_documents, "max_documents_per_run", ""),
+        ("day", limits.max_documents_per_day, spent.day_documents, "max_documents_per_day", together),
     ];
-    let reached = counts.into_iter().filter_map(|(what, most, already, name)| {
+    let reached = counts.into_iter().filter_map(|(what, most, already, name, whose)| {
         let most = most.filter(|most| already >= *most)?;
         Some(refused(
             &format!("documents of the {what}"),
             &most.to_string(),
-            format!("this {what} has reached its limit of {most} documents"),
+            format!("this {what} has reached its limit of {most} documents{whose}"),
             &format!("replay it in a later {what}, or raise {}", limits.place.of(name)),
         ))
     });
@@ -205,13 +247,16 @@ fn check_sums(limits: &GuardLimits, plan: &PostingPlan, spent: &Spent) -> Vec<Fi
         }
     };
     let none = BTreeMap::new();
+    let together = if spent.together { " of all flows together" } else { "" };
     let sums = [
-        (&limits.max_per_document, "max_per_document", &none),
-        (&limits.max_per_run, "max_per_run", &spent.run),
-        (&limits.max_per_day, "max_per_day", &spent.day),
+        (&limits.max_per_document, "max_per_document", &none, ""),
+        (&limits.max_per_run, "max_per_run", &spent.run, ""),
+        (&limits.max_per_day, "max_per_day", &spent.day, together),
     ];
     sums.into_iter()
-        .filter_map(|(table, name, already)| check_sum(limits.place, table, name, already, size))
+        .filter_map(|(table, name, already, whose)| {
+            check_sum(limits.place, table, name, already, whose, size)
+        })
         .collect()
 }
 
@@ -220,6 +265,7 @@ fn check_sum(
     table: &BTreeMap<Currency, Money>,
     name: &str,
     already: &BTreeMap<Currency, Money>,
+    whose: &str,
     size: Money,
 ) -> Option<Finding> {
     if table.is_empty() {
@@ -240,7 +286,7 @@ fn check_sum(
     let message = if before.is_zero() {
         format!("{size} is more than the limit of {limit}")
     } else {
-        format!("{size} after {before} is more than the limit of {limit}")
+        format!("{size} after {before}{whose} is more than the limit of {limit}")
     };
     Some(refused(name, &size.to_string(), message, &fix))
 }
@@ -326,7 +372,7 @@ mod tests {
         let run = |name: &str| RunId::from(name);
         let mut spent = Spent::default();
         let size = spent.add(&sample_plan(1000)).unwrap();
-        let counted = Counted { day: day("2026-01-20"), run: run("one"), size };
+        let counted = Counted { day: day("2026-01-20"), machine_day: None, run: run("one"), size };
         spent.take_back(&counted, day("2026-01-20"), &run("one"));
         assert_eq!(spent.run_documents, 0);
         spent.add(&sample_plan(1000)).unwrap();
@@ -334,6 +380,39 @@ mod tests {
         spent.take_back(&counted, day("2026-01-21"), &run("two"));
         assert_eq!((spent.day[&Currency::USD], spent.run_documents), (usd(1000), 1), "another day and run");
         assert_eq!(spent.day_documents, 1);
+    }
+
+    #[test]
+    fn days_of_several_flows_add_up_and_an_earlier_claim_leaves_the_day_that_it_was_counted_on() {
+        let kept = |date: &str, cents: i64| Day {
+            day: day(date),
+            began: None,
+            sums: [(Currency::USD, usd(cents))].into(),
+            documents: 1,
+        };
+        let both = kept("2026-01-20", 700).with(&kept("2026-01-20", 200)).unwrap();
+        assert_eq!((both.sums[&Currency::USD], both.documents), (usd(900), 2));
+        assert_eq!(both.clone().with(&kept("2026-01-19", 5)).unwrap(), both, "another day");
+        let mut together = Spent { together: true, ..Spent::default() };
+        together.go_on(&both);
+        let earlier = Counted {
+            day: day("2026-01-19"),
+            machine_day: Some(day("2026-01-20")),
+            run: "one".into(),
+            size: usd(200),
+        };
+        together.take_back(&earlier.on_machine(), both.day, &"two".into());
+        let left = together.kept(both);
+        assert_eq!((left.sums[&Currency::USD], left.documents), (usd(700), 1));
+        let limits = GuardLimits {
+            max_per_day: [(Currency::USD, usd(1000))].into(),
+            max_documents_per_day: Some(1),
+            ..GuardLimits::default()
+        };
+        for finding in check(&limits, &sample_plan(301), &together, day("2026-01-20")) {
+            assert!(finding.message.contains("of all flows together"), "{finding}");
+        }
+        assert_eq!(fields(&limits, &sample_plan(301), &together), ["documents of the day", "max_per_day"]);
     }
 
     #[test]

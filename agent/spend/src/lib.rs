@@ -11,6 +11,7 @@
 //! - [`validate`]: document + rules + reference data to a valid document, or every finding;
 //! - [`plan`]: a valid document to a posting plan with its hash and posting key;
 //! - [`posting`]: the state machine of one posting, with the outcome table;
+//! - [`route`]: from where to where a flow moves money, and whether two flows would move the same;
 //! - [`rounding`]: splitting an amount without losing a cent;
 //! - [`now`]: the present by the wall clock and by one that nobody can set;
 //! - [`guard`]: the limits of the machine, checked against a plan before it is claimed;
@@ -32,6 +33,7 @@ pub mod plan;
 pub mod posting;
 pub mod reference;
 pub mod rounding;
+pub mod route;
 #[cfg(test)]
 mod sample;
 pub mod validate;

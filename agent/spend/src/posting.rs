@@ -12,6 +12,7 @@ use crate::ids::{FlowId, PostingKey, Revision, SourceId};
 use crate::money::Money;
 use crate::now::Tick;
 use crate::plan::{PostingPlan, Stage};
+use crate::route::Route;
 use serde::{Deserialize, Serialize};
 
 mod delay;
@@ -230,6 +231,10 @@ pub struct Posting {
     /// A person wants it booked although the source says that somebody else has exported it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub despite_mark: bool,
+    /// The way its money goes, as its flow was set up when it was last planned or claimed; `None` = of a release that did
+    /// not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Route>,
     /// First seen.
     pub seen_at: Timestamp,
     /// Last transition.

@@ -4,7 +4,7 @@ mod link;
 
 use super::context::Context;
 use super::{Exit, Format, Global, output};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, routes};
 use crate::flows::reference_flow;
 use crate::runtime::agent::Pause;
 use crate::runtime::status::{self, AgentStatus};
@@ -28,8 +28,8 @@ Examples:
   purser status --output json | jq .flows
 
 Exit code 4: the configuration cannot be used, a part has failed, the agent is stuck, a credential
-is refused or about to die unused, the control plane refuses or has fenced this agent, or postings
-wait for a person.";
+is refused or about to die unused, the control plane refuses or has fenced this agent, postings wait
+for a person, or postings are under way of a flow that the configuration does not name.";
 
 /// How the process stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -93,6 +93,9 @@ struct FlowOverview {
     fresh_at: Option<Timestamp>,
     /// When an open posting is looked at again, or a reference flow tries again.
     next_due: Option<Timestamp>,
+    /// Postings under way that nobody looks after, because the configuration has no flow of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unattended: Option<u64>,
 }
 
 /// Prints the state of the agent.
@@ -171,6 +174,10 @@ fn flows(
     agent: Option<&AgentStatus>,
 ) -> Result<BTreeMap<FlowId, FlowOverview>, StoreError> {
     let counts = store.counts()?;
+    let left: BTreeMap<FlowId, u64> = match config {
+        Some(config) => routes::unattended(config, store.under_way()?).collect(),
+        None => BTreeMap::new(),
+    };
     let mut ids: BTreeSet<FlowId> = counts.keys().map(|(flow, _)| flow.clone()).collect();
     ids.extend(config.into_iter().flat_map(|config| config.flow_ids().cloned()));
     let mut flows = BTreeMap::new();
@@ -189,6 +196,7 @@ fn flows(
             next_run: said.or_else(|| schedule.and_then(|s| s.next_after(context.clock.now()))),
             next_due: if mirrors { reference_flow::next_due(store, &id)? } else { store.next_due(&id)? },
             fresh_at: if mirrors { reference_flow::fresh_at(store, &id)? } else { None },
+            unattended: left.get(&id).copied(),
         };
         flows.insert(id, one);
     }
@@ -203,10 +211,11 @@ fn verdict(overview: &Overview) -> Exit {
     let alarms =
         overview.agent.iter().any(|agent| overview.process == Process::Running && !agent.alarms.is_empty());
     let held = overview.flows.values().any(|flow| flow.counts.get("held").is_some_and(|n| *n > 0));
+    let left = overview.flows.values().any(|flow| flow.unattended.is_some());
     let idle = overview.credentials.values().any(|idle| idle.verdict == Verdict::Warn);
     let stuck = overview.configuration.is_some() || overview.process == Process::Silent;
     let link = overview.link.as_ref().is_some_and(LinkOverview::wants_attention);
-    if failed || alarms || held || idle || stuck || link { Exit::Attention } else { Exit::Done }
+    if failed || alarms || held || left || idle || stuck || link { Exit::Attention } else { Exit::Done }
 }
 
 fn actors(agent: &AgentStatus) -> Vec<(&'static str, &ActorStatus)> {
@@ -338,6 +347,14 @@ fn print_flows(overview: &Overview) {
     output::show(&table);
     if overview.flows.values().any(|flow| flow.counts.get("held").is_some_and(|n| *n > 0)) {
         output::line("what is held waits for a person: purser records list --state held");
+    }
+    for (id, flow) in &overview.flows {
+        if let Some(count) = flow.unattended {
+            output::line(format!(
+                "warning: {count} posting(s) of flow {id} are under way, and the configuration has no flow of that name\n  {}",
+                routes::ATTEND
+            ));
+        }
     }
 }
 

@@ -158,11 +158,11 @@ fn home() -> (tempfile::TempDir, Global) {
     (folder, global)
 }
 
-fn open(home: &Path) -> Store {
+pub(super) fn open(home: &Path) -> Store {
     Store::open(&dir_of(home), key::create_or_open(home, None).unwrap(), Clock::system()).unwrap()
 }
 
-fn sample(id: &str) -> Posting {
+pub(super) fn sample(id: &str) -> Posting {
     let mut document: SpendDocument = serde_json::from_value(serde_json::json!({
         "source_id": id, "revision": "", "kind": "expense-report", "title": "Trip", "workspace": "W1",
         "owner": { "email": "ann@example.test" }, "status": "Approved", "currency": "USD", "submitted": null,
@@ -190,6 +190,7 @@ fn sample(id: &str) -> Posting {
         counted: None,
         read_at: None,
         despite_mark: false,
+        route: None,
         seen_at: at,
         updated_at: at,
     }
@@ -246,6 +247,29 @@ fn a_credential_that_is_about_to_die_unused_wants_attention_in_status() {
         StoreNotes::new(&store, &ConnectionId::new("cards")).write(LAST_USE, &last.to_string()).unwrap();
         store.close();
         assert_eq!(ran(&global, &["status"]).unwrap(), exit, "{idle} days");
+    }
+}
+
+#[test]
+fn postings_under_way_of_a_flow_that_is_gone_want_attention_in_status() {
+    let at = spend::Timestamp::UNIX_EPOCH;
+    let done = PostingState::Superseded { by: "2".into(), at };
+    for (state, exit) in [(PostingState::Claimed { at }, Exit::Attention), (done, Exit::Done)] {
+        let folder = tempfile::tempdir().unwrap();
+        let global = Global { home: Some(folder.path().to_owned()), config: None, output: Format::Text };
+        std::fs::write(folder.path().join("purser.toml"), "version = 1\n").unwrap();
+        let store = open(folder.path());
+        let mut batch = Batch::new();
+        batch.put_posting(Posting { state, ..sample("R1") });
+        store.commit_blocking(batch).unwrap();
+        store.close();
+        assert_eq!(ran(&global, &["status"]).unwrap(), exit);
+        let overview = status::overview(&context::Context::new(&global).unwrap()).unwrap();
+        let told = serde_json::to_value(&overview).unwrap()["flows"]["expenses"]["unattended"].clone();
+        assert_eq!(
+            told,
+            if exit == Exit::Attention { serde_json::json!(1) } else { serde_json::Value::Null }
+        );
     }
 }
 

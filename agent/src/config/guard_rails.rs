@@ -69,6 +69,9 @@ struct Raw {
     /// Commands of the control plane that are obeyed.
     #[serde(skip_serializing_if = "Option::is_none")]
     commands: Option<Vec<String>>,
+    /// Whether a remote configuration may rename flows that have postings, lead them elsewhere, or add their twins.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    rename_flows: bool,
     /// How much of what the agent knows may leave the machine.
     visibility: Visibility,
     /// Who decides about updates.
@@ -108,6 +111,8 @@ pub struct LocalRails {
     pub extra_ca: Option<BTreeSet<String>>,
     /// Commands that are obeyed.
     pub commands: BTreeSet<&'static str>,
+    /// A configuration from afar may rename flows that have postings, lead them elsewhere, or add their twins.
+    pub rename_flows: bool,
     /// How much may be told.
     pub visibility: Visibility,
     /// Who decides about updates.
@@ -121,6 +126,7 @@ impl Default for LocalRails {
             origins: None,
             extra_ca: None,
             commands: COMMANDS.into_iter().filter(|word| *word != NOT_BY_DEFAULT).collect(),
+            rename_flows: false,
             visibility: Visibility::default(),
             updates: Updates::default(),
             limits: GuardLimits { place: LimitPlace::Machine, ..GuardLimits::default() },
@@ -172,6 +178,7 @@ impl LocalRails {
                 origins,
                 extra_ca: raw.extra_ca.map(|list| list.into_iter().collect()),
                 commands: commands.unwrap_or_else(|| Self::default().commands),
+                rename_flows: raw.rename_flows,
                 visibility: raw.visibility,
                 updates: raw.updates,
                 limits,
@@ -277,6 +284,11 @@ impl MachineRails {
     /// Rails of these two.
     pub fn of(local: LocalRails, own: Option<ValidConfig>) -> Self {
         Self { local, own }
+    }
+
+    /// The machine's own configuration file, where there is one.
+    pub fn own(&self) -> Option<&ValidConfig> {
+        self.own.as_ref()
     }
 
     /// The limits that count in flows beside those of the configuration in force.

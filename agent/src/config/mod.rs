@@ -3,11 +3,13 @@
 //!
 //! - [`destinations`]: every place that a configuration would have the agent call;
 //! - [`guard_rails`]: the machine's own limits, which nobody remote can lift;
-//! - [`revisions`]: configurations of the control plane, and which one is in force.
+//! - [`revisions`]: configurations of the control plane, and which one is in force;
+//! - [`routes`]: from where to where flows move money, and which changes of that are refused from afar.
 
 pub mod destinations;
 pub mod guard_rails;
 pub mod revisions;
+pub mod routes;
 
 use crate::vendors::registry;
 use purser_proto::config::Config;

@@ -2,9 +2,9 @@
 //! stays with its whole text in the agent's own store, so an agent works on whatever becomes of the control plane.
 
 use super::guard_rails::{LocalRails, MachineRails};
-use super::{ConfigError, check, load};
+use super::{ConfigError, check, load, routes};
 use crate::secret::Origin;
-use crate::store::{Batch, SecretInfo, StateTable, Store, StoreError};
+use crate::store::{Batch, Owner, SecretInfo, StateTable, Store, StoreError};
 use purser_proto::config::Config;
 use purser_proto::finding::ConfigFinding;
 use purser_proto::link::configuration::{InForce, Revision};
@@ -99,13 +99,36 @@ pub enum Judged {
     Beyond(Vec<ConfigFinding>),
 }
 
-/// Judges a revision. `bound` are the origins that stored secrets are bound to.
-pub fn judge(revision: &Revision, kept: Option<&Kept>, rails: &MachineRails, bound: Vec<Origin>) -> Judged {
+/// What the store says that a revision is judged by.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// The revision in force.
+    pub kept: Option<Kept>,
+    /// The origins that stored secrets are bound to.
+    pub bound: Vec<Origin>,
+    /// The flows that have begun to book something.
+    pub owners: Vec<Owner>,
+}
+
+impl Evidence {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn of(store: &Store) -> Result<Self, StoreError> {
+        let bound = bound_origins(&store.secrets()?);
+        Ok(Self { kept: in_force(store)?, bound, owners: store.owners()? })
+    }
+}
+
+/// Judges a revision.
+pub fn judge(revision: &Revision, evidence: Evidence, rails: &MachineRails) -> Judged {
+    let Evidence { kept, bound, owners } = evidence;
     if !revision.is_whole() {
         let what = "the text is not the one that was hashed";
         return Judged::Refused(vec![ConfigFinding::new("hash", what, "send the revision again")]);
     }
-    if let Some(kept) = kept {
+    if let Some(kept) = &kept {
         if kept.number == revision.number && kept.hash == revision.hash.as_str() {
             return Judged::InForce;
         }
@@ -117,10 +140,17 @@ pub fn judge(revision: &Revision, kept: Option<&Kept>, rails: &MachineRails, bou
     }
     match check(revision.toml.as_str()) {
         Err(findings) => Judged::Refused(findings),
-        Ok((config, valid)) => match rails.check(&valid, bound) {
-            beyond if beyond.is_empty() => Judged::Good(Box::new((config, valid))),
-            beyond => Judged::Beyond(beyond),
-        },
+        Ok((config, valid)) => {
+            let mut beyond = rails.check(&valid, bound);
+            if !rails.local.rename_flows {
+                let kept = kept.and_then(|kept| kept.read().ok()).map(|(_, valid)| valid);
+                beyond.extend(routes::check(&valid, kept.as_ref().or(rails.own()), &owners));
+            }
+            match beyond.is_empty() {
+                true => Judged::Good(Box::new((config, valid))),
+                false => Judged::Beyond(beyond),
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! From records to postings: every record that was read ends as a planned posting, a held one with its findings, or
 //! is recognised as known. Nothing here talks to a vendor.
 
-use super::kin::{FreshRecord, FreshRecords, booked_otherwise, replaced};
+use super::kin::{FreshRecord, FreshRecords, replaced};
 use super::merchants::Known;
 use super::settings::FlowSettings;
 use super::spend_flow::{RunError, Session, SpendFlow};
@@ -68,12 +68,11 @@ pub(super) fn change_window(
     spend::watermark::window(settings.start, mark.copied(), overlap, now.date_naive())
 }
 
+/// A plan with what is worth noting, or the reasons why there is none.
+pub type Planned = Result<(PostingPlan, Vec<Finding>), Vec<Finding>>;
+
 /// A document planned against what is known, with what is worth noting, or the reasons why it cannot be.
-pub fn plan_document(
-    document: &SpendDocument,
-    settings: &FlowSettings,
-    known: &Known,
-) -> Result<(PostingPlan, Vec<Finding>), Vec<Finding>> {
+pub fn plan_document(document: &SpendDocument, settings: &FlowSettings, known: &Known) -> Planned {
     // A record that makes the rules fail must not stop the others: it waits for a person, the others go on.
     catch_unwind(AssertUnwindSafe(|| {
         let (rules, context) = (&settings.rules, &settings.context);
@@ -162,7 +161,7 @@ impl SpendFlow {
             return self.changed(document, &known, session);
         }
         let kin = self.store.kin_of(self.settings.flow(), &document)?;
-        let planned = self.plan_unless_booked(&document, &kin, against);
+        let planned = self.plan_unless_booked(&document, &kin, against)?;
         if planned.as_ref().is_ok_and(|(plan, _)| !session.may_book(plan)) {
             session.report.left_out += 1;
             return Ok(Vec::new());
@@ -200,17 +199,17 @@ impl SpendFlow {
         Ok(postings)
     }
 
-    /// The plan of a document, unless the same spend may be booked under another id.
+    /// The plan of a document, unless the same spend may be booked under another id or by another flow.
     fn plan_unless_booked(
         &self,
         document: &SpendDocument,
         kin: &[Posting],
         against: &Known,
-    ) -> Result<(PostingPlan, Vec<Finding>), Vec<Finding>> {
-        match booked_otherwise(document, kin) {
+    ) -> Result<Planned, RunError> {
+        Ok(match self.may_be_booked(document, kin)? {
             Some(finding) => Err(vec![finding]),
             None => plan_document(document, &self.settings, against),
-        }
+        })
     }
 
     /// A record that was withdrawn while half of its document stood in the ERP is offered again: what was begun is
@@ -238,7 +237,7 @@ impl SpendFlow {
     ) -> Result<Vec<(Posting, &'static str)>, RunError> {
         let revision = document.revision.clone();
         let kin = self.store.kin_of(self.settings.flow(), &document)?;
-        let (event, name) = match self.plan_unless_booked(&document, &kin, against) {
+        let (event, name) = match self.plan_unless_booked(&document, &kin, against)? {
             Ok((plan, _)) if !session.may_book(&plan) => {
                 session.report.left_out += 1;
                 return Ok(Vec::new());

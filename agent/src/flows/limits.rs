@@ -1,18 +1,37 @@
 //! Guard rails in a run: what this run and this day have already claimed is counted, durably for the day, and checked
 //! before every claim.
+//!
+//! The limits of the configuration count each flow by itself, those of the machine all flows together: a configuration
+//! from afar says how many flows there are, so a limit that each had for itself would be none. The day of all flows is
+//! written with the claim, on condition that no other flow has written it since it was read.
 
 use super::posting::Writable;
 use super::spend_flow::{RunError, Session, SpendFlow};
-use crate::store::{Batch, StateTable};
+use crate::store::{Batch, Stamp, StateTable};
 use spend::Date;
 use spend::finding::{Finding, FindingCode};
 use spend::guard::{self, Counted, Day, Spent};
+use spend::money::MoneyError;
+use spend::now::Now;
 use spend::plan::PostingPlan;
 use spend::posting::Event;
 
+/// The day of a flow is kept under its name and this.
+const SPENT: &str = "/spent";
+/// That of all flows together. No flow has such a name.
+const TOGETHER: &str = "*/spent";
+
+/// The days that a claim counts for.
+struct Days {
+    flow: Day,
+    together: Day,
+    /// Which value of the latter was read.
+    seen: Stamp,
+}
+
 impl SpendFlow {
-    /// Takes out what the machine's own limits forbid; it waits for a person. The day's sums are stored with the
-    /// claim itself, so a crash never forgets them.
+    /// Takes out what limits forbid; it waits for a person. The day's sums are stored with the claim itself, so a crash
+    /// never forgets them.
     pub(super) fn within_guard_rails(
         &self,
         writable: Vec<Writable>,
@@ -23,17 +42,16 @@ impl SpendFlow {
             return Ok(writable);
         }
         let now = self.clock.reading();
-        let name = format!("{}/spent", self.settings.flow());
-        let mut day = Day::at(self.store.get(StateTable::Flow, &name)?, &now);
-        session.spent.day = std::mem::take(&mut day.sums);
-        session.spent.day_documents = day.documents;
+        let days = self.days(&now)?;
+        session.spent.go_on(&days.flow);
+        session.together.go_on(&days.together);
         let mut allowed = Vec::with_capacity(writable.len());
         for mut one in writable {
             if let Some(earlier) = one.posting.counted.take() {
-                session.spent.take_back(&earlier, day.day, &session.run);
+                session.spent.take_back(&earlier, days.flow.day, &session.run);
+                session.together.take_back(&earlier.on_machine(), days.together.day, &session.run);
             }
-            let findings = match self.count(one.posting.plan.as_ref(), session, now.at.date_naive(), day.day)
-            {
+            let findings = match self.count(one.posting.plan.as_ref(), session, now.at.date_naive(), &days) {
                 Ok(counted) => {
                     one.posting.counted = counted;
                     allowed.push(one);
@@ -46,12 +64,35 @@ impl SpendFlow {
             commit.audit(entry);
             commit.put_posting(held);
         }
-        commit.put(
-            StateTable::Flow,
-            &name,
-            &Day { sums: session.spent.day.clone(), documents: session.spent.day_documents, ..day },
-        );
+        commit.expect(StateTable::Flow, TOGETHER, days.seen);
+        commit.put(StateTable::Flow, TOGETHER, &session.together.kept(days.together));
+        commit.put(StateTable::Flow, &self.spent_name(), &session.spent.kept(days.flow));
         Ok(allowed)
+    }
+
+    fn spent_name(&self) -> String {
+        format!("{}{SPENT}", self.settings.flow())
+    }
+
+    fn days(&self, now: &Now) -> Result<Days, RunError> {
+        let flow = Day::at(self.store.get(StateTable::Flow, &self.spent_name())?, now);
+        let (kept, seen) = self.store.get_stamped(StateTable::Flow, TOGETHER)?;
+        let together = match kept {
+            Some(kept) => Day::at(Some(kept), now),
+            None => self.first_together(now)?,
+        };
+        Ok(Days { flow, together, seen })
+    }
+
+    /// A store that was kept by a release without this count begins with what its flows have claimed today.
+    fn first_together(&self, now: &Now) -> Result<Day, RunError> {
+        let mut together = Day::at(None, now);
+        for name in self.store.names(StateTable::Flow)?.iter().filter(|name| name.ends_with(SPENT)) {
+            let Some(day) = self.store.get::<Day>(StateTable::Flow, name)? else { continue };
+            // Sums beyond reason: each flow's own are refused as well.
+            together = together.clone().with(&day).unwrap_or(together);
+        }
+        Ok(together)
     }
 
     /// Counts a plan, or answers every limit that stands against it.
@@ -60,17 +101,23 @@ impl SpendFlow {
         plan: Option<&PostingPlan>,
         session: &mut Session,
         today: Date,
-        day: Date,
+        days: &Days,
     ) -> Result<Option<Counted>, Vec<Finding>> {
         let Some(plan) = plan else { return Ok(None) };
-        let limits = std::iter::once(&self.settings.guard).chain(&self.settings.machine);
-        let findings: Vec<Finding> =
-            limits.flat_map(|limits| guard::check(limits, plan, &session.spent, today)).collect();
+        let mut findings = guard::check(&self.settings.guard, plan, &session.spent, today);
+        for limits in &self.settings.machine {
+            findings.extend(guard::check(limits, plan, &session.together, today));
+        }
         if !findings.is_empty() {
             return Err(findings);
         }
-        match Spent::add(&mut session.spent, plan) {
-            Ok(size) => Ok(Some(Counted { day, run: session.run.clone(), size })),
+        match add_to_both(session, plan) {
+            Ok(size) => Ok(Some(Counted {
+                day: days.flow.day,
+                machine_day: (days.together.day != days.flow.day).then_some(days.together.day),
+                run: session.run.clone(),
+                size,
+            })),
             Err(error) => Err(vec![Finding {
                 code: FindingCode::GuardRail,
                 line: None,
@@ -82,4 +129,13 @@ impl SpendFlow {
             }]),
         }
     }
+}
+
+/// Counts in both or in neither.
+fn add_to_both(session: &mut Session, plan: &PostingPlan) -> Result<spend::money::Money, MoneyError> {
+    let mut together: Spent = session.together.clone();
+    together.add(plan)?;
+    let size = session.spent.add(plan)?;
+    session.together = together;
+    Ok(size)
 }

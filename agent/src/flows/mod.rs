@@ -8,7 +8,7 @@
 //! - [`intake`]: records to planned or held postings;
 //! - `posting`: looking up, claiming, writing, settling, acknowledging;
 //! - `reread`: reading records again that have waited, right before they are claimed;
-//! - `kin`: the same spend under another id of the source;
+//! - `kin`: the same spend under another id of the source; `rivals`: the same record under another flow;
 //! - `mirror`: the reference data a flow validates against; `limits`: the machine's guard rails;
 //! - [`merchants`]: which vendor a merchant is, as people chose;
 //! - [`preview`]: the same plan as a run, shown and not applied;
@@ -28,6 +28,7 @@ pub mod proof;
 pub mod reference_flow;
 pub mod replay;
 mod reread;
+mod rivals;
 pub mod settings;
 pub mod spend_flow;
 mod sweep;

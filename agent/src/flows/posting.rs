@@ -70,7 +70,14 @@ struct Work {
 /// A posting that may be written, with what the look-up before it found.
 pub(super) struct Writable {
     pub(super) posting: Posting,
-    found: LookUp,
+    pub(super) found: LookUp,
+}
+
+/// Postings whose claim is durable.
+struct ClaimedBatch {
+    tickets: Vec<Claimed>,
+    by_key: BTreeMap<PostingKey, Posting>,
+    found: BTreeMap<PostingKey, LookUp>,
 }
 
 impl SpendFlow {
@@ -200,8 +207,8 @@ impl SpendFlow {
         }
         let (due, withheld) = self.read_again(work.look_up, &mut commit, session).await?;
         let writable = self.look_up_all(due, withheld, &mut commit, session).await?;
-        let writable = self.within_guard_rails(writable, &mut commit, session)?;
-        let answered = self.claim_and_write(writable, commit, session).await?;
+        let claimed = self.claim_all(writable, commit, session).await?;
+        let answered = self.write_all(claimed, session).await?;
         let mut to_mark = work.acknowledge;
         to_mark.extend(answered);
         self.acknowledge_all(to_mark, session).await
@@ -270,14 +277,20 @@ impl SpendFlow {
         posting.plan.as_ref().is_some_and(|plan| self.erp.refuses_duplicates(plan))
     }
 
-    /// Makes intent durable for all, writes them a few at a time, and makes the answers durable.
-    /// Answers the postings that are in the ERP now.
-    async fn claim_and_write(
+    /// Makes intent durable for all that may be booked and that the limits allow. Between looking at what other flows have
+    /// booked and spent and the claim no other flow does the same.
+    async fn claim_all(
         &self,
         writable: Vec<Writable>,
         mut commit: Batch,
         session: &mut Session,
-    ) -> Result<Vec<Posting>, RunError> {
+    ) -> Result<ClaimedBatch, RunError> {
+        let _turn = match writable.is_empty() {
+            true => None,
+            false => self.store.claim_turn().await,
+        };
+        let writable = self.without_rivals(writable, &mut commit, session)?;
+        let writable = self.within_guard_rails(writable, &mut commit, session)?;
         let mut claimed = Vec::with_capacity(writable.len());
         let mut found = BTreeMap::new();
         for one in writable {
@@ -288,8 +301,18 @@ impl SpendFlow {
         }
         self.still_current()?;
         let tickets = self.store.claim(&claimed, commit).await?;
-        let mut by_key: BTreeMap<PostingKey, Posting> =
-            claimed.into_iter().map(|p| (p.key.clone(), p)).collect();
+        let by_key = claimed.into_iter().map(|p| (p.key.clone(), p)).collect();
+        Ok(ClaimedBatch { tickets, by_key, found })
+    }
+
+    /// Writes claimed postings a few at a time, and makes the answers durable. Answers the postings that are in the ERP
+    /// now.
+    async fn write_all(
+        &self,
+        claimed: ClaimedBatch,
+        session: &mut Session,
+    ) -> Result<Vec<Posting>, RunError> {
+        let ClaimedBatch { tickets, mut by_key, mut found } = claimed;
         let run = session.run.clone();
         let gone = AtomicBool::new(false);
         let answers = stream::iter(tickets)

@@ -2,7 +2,6 @@
 //! nothing, neither to a vendor nor to the posting log.
 
 use super::intake::{changed_after_posting, is_released, plan_document, ready_window};
-use super::kin::booked_otherwise;
 use super::merchants::Known;
 use super::settings::FlowSettings;
 use super::spend_flow::{RunError, SpendFlow};
@@ -163,7 +162,8 @@ impl SpendFlow {
             if seen.insert(document.source_id.clone()) {
                 let known = self.store.postings_of(self.settings.flow(), &document.source_id)?;
                 let kin = self.store.kin_of(self.settings.flow(), &document)?;
-                let (would, notes) = expect(&document, &known, &kin, &self.settings, &against);
+                let booked = self.may_be_booked(&document, &kin)?;
+                let (would, notes) = expect(&document, &known, booked, &self.settings, &against);
                 expected.push((document, would, notes));
             }
         }
@@ -206,7 +206,7 @@ impl SpendFlow {
 fn expect(
     document: &SpendDocument,
     known: &[Posting],
-    kin: &[Posting],
+    booked: Option<Finding>,
     settings: &FlowSettings,
     against: &Known,
 ) -> (Would, Vec<Finding>) {
@@ -237,7 +237,7 @@ fn expect(
             Would::Hold { findings: vec![changed_after_posting(document)] }
         }
         Some(PostingState::Planned | PostingState::Waiting { .. } | PostingState::Superseded { .. })
-        | None => match booked_otherwise(document, kin) {
+        | None => match booked {
             Some(finding) => Would::Hold { findings: vec![finding] },
             None => match plan_document(document, settings, against) {
                 Ok((plan, notes)) => return (Would::Post { plan: Box::new(plan) }, notes),

@@ -2,7 +2,6 @@
 //! A replay never books twice: what is in the ERP already is said so, and every write is preceded by a look-up.
 
 use super::intake::{plan_document, waits_only_for};
-use super::kin::booked_otherwise;
 use super::merchants::Known;
 use super::reread::exported_elsewhere;
 use super::spend_flow::{RunError, Session, SpendFlow};
@@ -227,7 +226,7 @@ impl SpendFlow {
             });
         }
         let kin = self.store.kin_of(self.settings.flow(), &document)?;
-        if let Some(finding) = booked_otherwise(&document, &kin) {
+        if let Some(finding) = self.may_be_booked(&document, &kin)? {
             return Ok(Decided::Refused { why: format!("{}; {}", finding.message, finding.fix) });
         }
         match plan_document(&document, &self.settings, &against) {

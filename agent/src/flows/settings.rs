@@ -9,6 +9,7 @@ use spend::ids::FlowId;
 use spend::mapping::MappingRules;
 use spend::plan::PlanContext;
 use spend::posting::PostingPolicy;
+use spend::route::Route;
 
 /// Calls to an ERP in flight at once: app servers like few and steady callers.
 const ERP_CONCURRENCY: usize = 2;
@@ -18,6 +19,8 @@ const ERP_CONCURRENCY: usize = 2;
 pub struct FlowSettings {
     /// Flow, reference prefix, company and document kind.
     pub context: PlanContext,
+    /// From where to where its money goes.
+    pub route: Route,
     /// First day of approval that is ever read.
     pub start: Date,
     /// Days read again below the high-water mark.
@@ -50,7 +53,7 @@ pub struct FlowSettings {
 
 impl FlowSettings {
     /// The settings of a configured flow.
-    pub fn new(flow: &ValidFlow, rails: &ValidGuardRails, machine: &[GuardLimits]) -> Self {
+    pub fn new(flow: &ValidFlow, route: Route, rails: &ValidGuardRails, machine: &[GuardLimits]) -> Self {
         Self {
             context: PlanContext {
                 flow: flow.id.clone(),
@@ -58,6 +61,7 @@ impl FlowSettings {
                 company: flow.company.clone(),
                 kind: flow.document,
             },
+            route,
             start: flow.start,
             overlap_days: flow.policy.overlap_days,
             page_size: flow.policy.page_size,

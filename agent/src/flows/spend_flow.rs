@@ -75,6 +75,8 @@ pub(super) struct Session {
     pub(super) agreed: Option<Agreed>,
     /// What this run and this day have claimed.
     pub(super) spent: Spent,
+    /// The same, with the day of all flows together: what the machine's limits count.
+    pub(super) together: Spent,
     /// What the source answered to the last marks. No side effect waits for it, so it goes with the next commit; lost
     /// in a crash, the same records are marked again.
     pub(super) late: Batch,
@@ -177,6 +179,7 @@ impl SpendFlow {
             source_down: false,
             agreed: None,
             spent: Spent::default(),
+            together: Spent { together: true, ..Spent::default() },
             late: Batch::new(),
             notes: BTreeMap::new(),
             listed: BTreeMap::new(),
@@ -446,9 +449,14 @@ impl SpendFlow {
     ) -> Result<(Posting, Entry), RunError> {
         let name = event.name();
         let jitter = self.jitter();
-        let next = posting
+        // What was begun under other settings keeps the route that it was begun on.
+        let begins = matches!(event, Event::Claimed) || !posting.was_begun();
+        let mut next = posting
             .apply(event, &self.settings.posting, jitter, &self.clock.reading())
             .map_err(|source| RunError::Transition { key: posting.key.clone(), source })?;
+        if begins {
+            next.route = Some(self.settings.route.clone());
+        }
         let entry = self.audit(session, &next, name);
         Ok((next, entry))
     }

@@ -11,6 +11,7 @@ use super::status::{AgentStatus, FlowStatus};
 use super::supervisor::{ActorStatus, Policy};
 use super::wiring::{start_connection, start_flow, start_reference};
 use crate::clock::Clock;
+use crate::config::routes;
 use crate::flows::RunReport;
 use crate::flows::replay::Decision;
 use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError, dir_of};
@@ -87,10 +88,25 @@ impl Pause {
     }
 }
 
+/// What a flow has under way that was renamed or taken out is looked after by nobody; the log says so at each start.
+fn warn_of_unattended(parts: &Parts) {
+    match parts.store.under_way() {
+        Ok(under_way) => {
+            for (flow, count) in routes::unattended(&parts.config, under_way) {
+                tracing::warn!(%flow, count, "postings under way of a flow that the configuration does not name; {}", routes::ATTEND);
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "cannot look for postings of flows that the configuration does not name")
+        }
+    }
+}
+
 impl Agent {
     /// Starts connections, then the flows between them. Must be called on an actix system.
     pub fn start(parts: Parts) -> Self {
         let (stop, stopping) = watch::channel(false);
+        warn_of_unattended(&parts);
         let shared = Shared {
             paces: Arc::new(Paces::new(parts.clock.clone()).remembering(dir_of(&parts.home).join("paces"))),
             log: Arc::new(AuditLog { store: parts.store.clone(), home: parts.home.clone() }),

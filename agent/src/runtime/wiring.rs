@@ -8,6 +8,7 @@ use super::supervisor::{Lease, supervise};
 use super::words;
 use super::worker::Worker;
 use crate::clock::Clock;
+use crate::config::routes;
 use crate::flows::{FlowSettings, ReferenceFlow, ReferenceSettings, RunReport, SpendFlow};
 use crate::store::{Store, StoreError};
 use crate::vendors::registry::{self, Connection, Shared};
@@ -83,7 +84,8 @@ pub(super) fn start_flow(
     parts: &Parts,
     stopping: watch::Receiver<bool>,
 ) -> FlowHandle {
-    let settings = FlowSettings::new(config, &parts.config.guard_rails, &parts.machine);
+    let route = routes::of(config, &parts.config);
+    let settings = FlowSettings::new(config, route, &parts.config.guard_rails, &parts.machine);
     let source = connections.get(&config.source).cloned();
     let target = connections.get(&config.target).cloned();
     let unique = unique_rule(config, parts);

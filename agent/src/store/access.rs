@@ -119,7 +119,7 @@ fn pages_of(pairs: &Pairs) -> usize {
 }
 
 /// The first key after all keys with this prefix; `None` when there is none.
-fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut key = prefix.to_vec();
     while let Some(last) = key.last_mut() {
         if *last < u8::MAX {

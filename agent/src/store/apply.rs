@@ -63,6 +63,7 @@ pub(crate) fn group<'a>(w: &mut Writer<'_>, ops: impl Iterator<Item = &'a Op>) -
                 audit::append(w, &mut heads, &mut by_posting, posting.as_deref(), body)?;
             }
             Op::State { table, name, bytes } => state::put(w, *table, name, bytes)?,
+            Op::Expect { table, name, seen } => state::expect(w, *table, name, *seen)?,
             Op::RemoveState { table, name } => state::remove(w, *table, name)?,
             Op::Run { id, bytes } => runs::put(w, &mut heads, id, bytes)?,
             Op::Secret { name, bytes } => secrets::put(w, name, bytes)?,

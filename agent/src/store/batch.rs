@@ -7,7 +7,7 @@ use super::link::LinkOp;
 use super::postings::PreparedPosting;
 use super::runs::RunRecord;
 use super::secrets::{Renewal, SecretStamp, StoredSecret};
-use super::state::StateTable;
+use super::state::{Stamp, StateTable};
 use crate::secret::SecretText;
 use serde::Serialize;
 use spend::posting::Posting;
@@ -28,6 +28,7 @@ pub(crate) enum Op {
     Audit { posting: Option<String>, body: Vec<u8> },
     State { table: StateTable, name: String, bytes: Vec<u8> },
     RemoveState { table: StateTable, name: String },
+    Expect { table: StateTable, name: String, seen: Stamp },
     Run { id: String, bytes: Vec<u8> },
     Secret { name: String, bytes: Zeroizing<Vec<u8>> },
     RemoveSecret { name: String },
@@ -47,7 +48,7 @@ impl Op {
             Op::Secret { bytes, .. } => bytes.len(),
             Op::Link(op) => op.size(),
             // A renewal holds a few tokens.
-            Op::RemoveState { .. } | Op::RemoveSecret { .. } | Op::RenewSecret(_) => 0,
+            Op::RemoveState { .. } | Op::Expect { .. } | Op::RemoveSecret { .. } | Op::RenewSecret(_) => 0,
         }
     }
 }
@@ -59,6 +60,7 @@ impl std::fmt::Debug for Op {
             Op::Audit { .. } => "audit entry",
             Op::State { .. } => "state",
             Op::RemoveState { .. } => "removal of state",
+            Op::Expect { .. } => "expected state",
             Op::Run { .. } => "run",
             Op::Secret { .. } => "secret",
             Op::RemoveSecret { .. } => "removal of a secret",
@@ -105,6 +107,12 @@ impl Batch {
     pub fn put<T: Serialize>(&mut self, table: StateTable, name: &str, value: &T) -> &mut Self {
         let bytes = encode("state", value);
         self.add(bytes.map(|bytes| Op::State { table, name: name.to_owned(), bytes }))
+    }
+
+    /// Refuses the whole batch ([`StoreError::Overtaken`]) when a small named value is another one by then than when it was
+    /// read with its stamp ([`Store::get_stamped`](super::Store::get_stamped)).
+    pub(crate) fn expect(&mut self, table: StateTable, name: &str, seen: Stamp) -> &mut Self {
+        self.add(Ok(Op::Expect { table, name: name.to_owned(), seen }))
     }
 
     /// Takes a small named value away, if it is there.

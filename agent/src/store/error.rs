@@ -145,6 +145,9 @@ pub enum StoreError {
     /// What was made for one control plane came after the agent had left it. Nothing was written.
     #[error("this was made for a control plane that the agent has left since; nothing of it was written")]
     OtherEnrollment,
+    /// Another flow has counted a claim since the limits were looked at. Nothing was written.
+    #[error("another flow has claimed at the same moment; nothing of this was claimed, the next run does it")]
+    Overtaken,
     /// A value that cannot be turned into bytes or back.
     #[error("a value of table `{table}` cannot be {doing}: {cause}")]
     Codec {

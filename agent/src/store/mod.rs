@@ -21,6 +21,7 @@ mod kin;
 mod link;
 mod marker;
 mod postings;
+mod rivals;
 mod runs;
 mod seal;
 mod secrets;
@@ -44,9 +45,11 @@ pub use link::{
     OutboxStats,
 };
 pub use postings::{PostingFilter, PostingSummary, period_day};
+pub use rivals::Owner;
 pub use runs::{MirrorCounts, RunRecord, RunReport};
 pub use seal::StoreKeys;
 pub use secrets::{SealError, SecretInfo, SecretStamp, StoredSecret};
+pub(crate) use state::Stamp;
 pub use state::StateTable;
 pub use ticket::Claimed;
 
@@ -60,7 +63,7 @@ use serde::de::DeserializeOwned;
 use spend::Timestamp;
 use spend::document::SpendDocument;
 use spend::ids::{FlowId, PostingKey, SourceId};
-use spend::posting::{Posting, PostingState};
+use spend::posting::Posting;
 use spend::watermark::Watermark;
 use std::collections::BTreeMap;
 use std::fs::TryLockError;
@@ -130,6 +133,8 @@ struct Shared {
     queue: Option<Arc<Queue>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     clock: Clock,
+    /// Held by the flow that is about to claim.
+    claiming: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for Store {
@@ -203,7 +208,9 @@ impl Store {
         thread: Option<JoinHandle<()>>,
         clock: Clock,
     ) -> Self {
-        Self { shared: Arc::new(Shared { engine, queue, thread: Mutex::new(thread), clock }), sent: None }
+        let claiming = tokio::sync::Mutex::new(());
+        let shared = Shared { engine, queue, thread: Mutex::new(thread), clock, claiming };
+        Self { shared: Arc::new(shared), sent: None }
     }
 
     /// The clock it was opened with.
@@ -240,37 +247,6 @@ impl Store {
         let (send, receive) = mpsc::sync_channel(1);
         queue.push(ops_of(batch)?, Reply::Blocking(send));
         receive.recv().unwrap_or(Err(StoreError::Closed))
-    }
-
-    /// Makes claims durable, with the batch, in one transaction, and then the tickets that allow to post. A posting
-    /// that the log knows as claimed (by somebody else, or before a crash: recover it first), posted, acknowledged,
-    /// superseded or handled is refused whatever the caller believes.
-    ///
-    /// # Errors
-    /// [`StoreError::NotClaimable`], or as [`Store::commit`]; no ticket is made then.
-    pub async fn claim(
-        &self,
-        postings: impl AsRef<[Posting]>,
-        batch: Batch,
-    ) -> Result<Vec<Claimed>, StoreError> {
-        let mut whole = Batch::new();
-        let mut intents = Vec::with_capacity(postings.as_ref().len());
-        for posting in postings.as_ref() {
-            whole.put_claim(posting);
-            let refused =
-                |why: &str| StoreError::NotClaimable { key: posting.key.clone(), why: why.to_owned() };
-            let PostingState::Claimed { at } = posting.state else {
-                return Err(refused("it was not put into the state claimed"));
-            };
-            let Some(plan) = posting.plan.clone() else { return Err(refused("it has no plan")) };
-            if plan.key != posting.key {
-                return Err(refused("its plan belongs to another posting"));
-            }
-            intents.push((plan, at));
-        }
-        whole.append(batch);
-        self.commit(whole).await?;
-        Ok(intents.into_iter().map(|(plan, at)| Claimed::committed(plan, at)).collect())
     }
 
     /// Records an audit entry that needs no sync of its own: it is written with the next commit, at most two
@@ -381,6 +357,18 @@ impl Store {
     /// When the store cannot be read, or the value is of another type.
     pub fn get<T: DeserializeOwned>(&self, table: StateTable, name: &str) -> Result<Option<T>, StoreError> {
         self.engine().read(|r| state::get(r, table, name))
+    }
+
+    /// A small named value, and which one it is, for [`Batch::expect`].
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub(crate) fn get_stamped<T: DeserializeOwned>(
+        &self,
+        table: StateTable,
+        name: &str,
+    ) -> Result<(Option<T>, state::Stamp), StoreError> {
+        self.engine().read(|r| Ok((state::get(r, table, name)?, state::stamp(r, table, name)?)))
     }
 
     /// How far a flow has read.

@@ -3,14 +3,14 @@
 //! Index entries carry hashes and integers only. What they point to is sealed and names itself, so an index that was
 //! changed on disk leads to an error, never to another posting.
 
-use super::access::{Look, Writer};
+use super::access::{Look, Writer, after_prefix};
 use super::apply::{Deltas, Heads};
 use super::codec::{decode, encode};
 use super::engine::Fault;
 use super::error::StoreError;
-use super::kin;
 use super::seal::StoreKeys;
 use super::tables::Table;
+use super::{kin, rivals};
 use serde::{Deserialize, Serialize};
 use spend::ids::{FlowId, PostingKey, Revision, SourceId};
 use spend::money::Money;
@@ -292,6 +292,9 @@ pub(crate) fn put(
         let why = format!("it is {} already", STATES[usize::from(former.spot.state)]);
         return Err(StoreError::NotClaimable { key: posting.key.clone(), why }.into());
     }
+    if posting.claim {
+        rivals::refuse(w, &posting.flow, &posting.bytes, deltas)?;
+    }
     let seq = match former {
         Some(former) => {
             leave(w, flow, former, posting.spot)?;
@@ -509,6 +512,36 @@ fn flows(look: &impl Look) -> Result<Vec<[u8; 8]>, Fault> {
         }
     }
     Ok(flows)
+}
+
+/// The flows that have postings, but for this one.
+pub(crate) fn flows_beside(look: &impl Look, flow: &FlowId) -> Result<Vec<FlowId>, Fault> {
+    let own = flow_hash(look.keys(), flow);
+    let mut flows = Vec::new();
+    let mut from = vec![0];
+    while let Some((key, sealed)) = look.ascend(Table::Counters, &[], &from, 1)?.pop() {
+        let hash = key.first_chunk::<8>().ok_or_else(|| tampered(Table::Counters))?;
+        if *hash != own {
+            let plain = look.keys().open(Table::Counters.name(), &key, &sealed)?;
+            flows.push(decode::<Counter>(Table::Counters.name(), &plain)?.flow);
+        }
+        let Some(next) = after_prefix(hash) else { break };
+        from = next;
+    }
+    Ok(flows)
+}
+
+/// The newest posting of a flow in each state.
+pub(crate) fn newest_by_state(look: &impl Look, flow: &FlowId) -> Result<Vec<Posting>, Fault> {
+    let flow = flow_hash(look.keys(), flow);
+    let mut newest = Vec::new();
+    for code in 0..STATES.len() {
+        let prefix = [flow.as_slice(), &[u8::try_from(code).unwrap_or(u8::MAX)]].concat();
+        for (key, _) in look.descend(Table::ByState, &prefix, None, 1)? {
+            newest.push(by_seq(look, seq_at_end(&key, Table::ByState)?)?);
+        }
+    }
+    Ok(newest)
 }
 
 /// How many index entries are looked at in one step.

@@ -3,6 +3,7 @@
 use super::access::{Look, Writer};
 use super::codec::decode;
 use super::engine::Fault;
+use super::error::StoreError;
 use super::seal::StoreKeys;
 use super::tables::Table;
 
@@ -78,6 +79,19 @@ pub(crate) fn get<T: serde::de::DeserializeOwned>(
     Ok(Some(decode("state", value)?))
 }
 
+/// Which value a name has, without saying it; `None` = it has none.
+pub(crate) type Stamp = Option<[u8; 32]>;
+
+pub(crate) fn stamp(look: &impl Look, table: StateTable, name: &str) -> Result<Stamp, Fault> {
+    let plain = look.sealed(Table::State, &key_of(look.keys(), table, name))?;
+    Ok(plain.map(|plain| *blake3::hash(&plain).as_bytes()))
+}
+
+/// Refuses a batch that rests on a value which is another one by now.
+pub(crate) fn expect(look: &impl Look, table: StateTable, name: &str, seen: Stamp) -> Result<(), Fault> {
+    if stamp(look, table, name)? == seen { Ok(()) } else { Err(StoreError::Overtaken.into()) }
+}
+
 pub(crate) fn names(look: &impl Look, table: StateTable) -> Result<Vec<String>, Fault> {
     let prefix = [table.code()];
     let mut names = Vec::new();
@@ -95,6 +109,6 @@ fn split(plain: &[u8]) -> Option<(&str, &[u8])> {
     Some((std::str::from_utf8(name).ok()?, value))
 }
 
-fn tampered() -> super::error::StoreError {
-    super::error::StoreError::Tampered { table: Table::State.name() }
+fn tampered() -> StoreError {
+    StoreError::Tampered { table: Table::State.name() }
 }

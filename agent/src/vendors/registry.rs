@@ -47,6 +47,8 @@ pub struct VendorKind {
     pub check: SettingsCheck,
     /// Whether, with these settings, the ERP itself refuses a second document under the plan's reference.
     pub unique: fn(&Map<String, Value>, &PostingPlan) -> bool,
+    /// The books that a flow's company leads to, with these settings; `None` = its name does not tell them from others.
+    pub books: fn(&Map<String, Value>, &CompanyId) -> Option<String>,
     /// How its webhooks are received; `None` = it sends none that are understood.
     pub webhook: Option<WebhookKind>,
     /// How long its credentials live unused; `None` = for ever, as far as is known.

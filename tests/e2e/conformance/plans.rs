@@ -160,6 +160,7 @@ fn posting(plan: &PostingPlan) -> Posting {
         counted: None,
         read_at: None,
         despite_mark: false,
+        route: None,
         seen_at: noon(),
         updated_at: noon(),
     }

@@ -46,6 +46,7 @@ impl FindingCode {
             Self::ExportedElsewhere => EXPORTED_ELSEWHERE,
             Self::NoLongerReady => NO_LONGER_READY,
             Self::BookedUnderOtherId => BOOKED_UNDER_OTHER_ID,
+            Self::BookedByOtherFlow => BOOKED_BY_OTHER_FLOW,
             Self::OutcomeUnknown => OUTCOME_UNKNOWN,
             Self::AttemptsExhausted => ATTEMPTS_EXHAUSTED,
             Self::SourceUnreadable => SOURCE_UNREADABLE,
@@ -469,6 +470,22 @@ ERP by hand and close it with a note as well.
 
 Replaying is for the case that the other record turned out not to be booked: it is refused as long as that one may be
 in the ERP.";
+
+const BOOKED_BY_OTHER_FLOW: &str = "\
+Another flow has begun to book this record into the same books, or a person has closed it there: the configuration was
+changed so that the flow has a new name, or so that two flows read the same records. The finding names the other flow,
+its posting and how far that has come.
+
+It is held because the reference in the ERP carries the flow's name, so a look-up would not find what the other flow
+has written, and the record would be booked twice. Nothing has been written under this flow.
+
+To mend it, give the flow its former name back in the configuration: then it goes on with its own postings, settles
+what is in doubt and marks what is booked. If the new name is to stay, look at the other posting (`purser records show`
+with its key) and at the ERP: if the document is there, close this record with `purser records handle` and a note; if it
+is certainly not there, book it in the ERP by hand and close it with a note as well.
+
+Replaying is for the case that the other posting turned out never to have been sent: it is refused as long as that one
+may be in the ERP.";
 
 const OUTCOME_UNKNOWN: &str = "\
 A write was sent and its answer was lost. After the settle window the ERP shows no such document, but this ERP does not

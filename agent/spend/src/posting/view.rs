@@ -85,6 +85,7 @@ impl Posting {
             counted: None,
             read_at: None,
             despite_mark: false,
+            route: None,
             seen_at: now,
             updated_at: now,
         }

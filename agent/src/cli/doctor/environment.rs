@@ -3,7 +3,7 @@
 use super::check;
 use crate::cli::context::Context;
 use crate::cli::output;
-use crate::config::{ConfigError, guard_rails};
+use crate::config::{ConfigError, guard_rails, routes};
 use crate::runtime::supervisor::RunState;
 use crate::service::private_files;
 use crate::store::{Store, key};
@@ -26,6 +26,9 @@ pub(super) fn examine(context: &Context) -> (Vec<ProbeResult>, Option<ValidConfi
     let store = store(context, &mut checks);
     if let Some(store) = &store {
         checks.push(disk(store));
+        if let Some(config) = &config {
+            checks.extend(unattended(config, store));
+        }
     }
     checks.push(agent(context));
     for flow in config.iter().flat_map(|config| &config.flows) {
@@ -145,6 +148,23 @@ fn store(context: &Context, checks: &mut Vec<ProbeResult>) -> Option<Store> {
     }
 }
 
+/// Postings under way of flows that the configuration does not name.
+fn unattended(config: &ValidConfig, store: &Store) -> Vec<ProbeResult> {
+    let under_way = match store.under_way() {
+        Ok(under_way) => under_way,
+        Err(error) => return vec![check("flows", Verdict::Fail, error.to_string(), "do what is said there")],
+    };
+    let left = routes::unattended(config, under_way);
+    left.map(|(flow, count)| {
+        let seen = format!(
+            "{count} posting(s) are under way, and the configuration has no flow of that name: nobody settles, books or \
+             marks them"
+        );
+        check(format!("flow {flow}"), Verdict::Warn, seen, routes::ATTEND)
+    })
+    .collect()
+}
+
 fn disk(store: &Store) -> ProbeResult {
     let floor = crate::store::Options::default().free_floor;
     match store.stats().free_disk {
@@ -211,4 +231,30 @@ fn schedule(context: &Context, flow: &FlowId, schedule: Option<&Schedule>) -> Pr
         schedule.upcoming(context.clock.now(), UPCOMING).into_iter().map(output::moment).collect();
     let seen = format!("`{}` in {}, next {}", schedule.text(), schedule.zone(), next.join(", "));
     check(name, Verdict::Pass, seen, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::{open, sample};
+    use crate::store::Batch;
+    use spend::posting::{Posting, PostingState};
+
+    #[test]
+    fn a_flow_that_is_gone_is_named_while_it_has_postings_under_way() {
+        let home = tempfile::tempdir().unwrap();
+        let store = open(home.path());
+        let config = crate::config::check("version = 1\n").unwrap().1;
+        assert!(unattended(&config, &store).is_empty());
+        let state = PostingState::Claimed { at: spend::Timestamp::UNIX_EPOCH };
+        let mut batch = Batch::new();
+        batch.put_posting(Posting { state, ..sample("R1") });
+        store.commit_blocking(batch).unwrap();
+        let told = unattended(&config, &store);
+        assert_eq!(
+            (told.len(), told[0].check.as_str(), told[0].verdict),
+            (1, "flow expenses", Verdict::Warn)
+        );
+        assert!(told[0].detail.contains("1 posting(s)") && told[0].fix.contains("name the flow again"));
+    }
 }

@@ -19,7 +19,8 @@ fn revision(number: u64, toml: &str) -> Revision {
 }
 
 fn judged(revision: &Revision, kept: Option<&Kept>) -> Vec<String> {
-    match judge(revision, kept, &MachineRails::default(), Vec::new()) {
+    let evidence = Evidence { kept: kept.cloned(), ..Evidence::default() };
+    match judge(revision, evidence, &MachineRails::default()) {
         Judged::InForce => vec!["in force".to_owned()],
         Judged::Good(_) => vec!["good".to_owned()],
         Judged::Refused(findings) => findings.into_iter().map(|finding| finding.path).collect(),

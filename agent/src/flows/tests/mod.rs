@@ -2,7 +2,8 @@
 //!
 //! - `faults`, `source`, `erp`: the fakes and what goes wrong in them; `world` wires them to a flow;
 //! - `invariants`: what must hold at the end, judged from the two systems' own books;
-//! - `scenarios`, `held`, `decisions`, `merchants`, `proofs`, `habits`, `reread`, `kin`: single cases by name;
+//! - `scenarios`, `held`, `decisions`, `merchants`, `proofs`, `habits`, `reread`, `kin`, `rivals`, `together`: single cases by
+//!   name;
 //! - `three_questions`: runs twice, dies just after, answer lost, at every step;
 //! - `simulation`: 30 days at many seeds.
 
@@ -16,10 +17,12 @@ mod kin;
 mod merchants;
 mod proofs;
 mod reread;
+mod rivals;
 mod scenarios;
 mod simulation;
 mod source;
 mod three_questions;
+mod together;
 mod unread;
 mod world;
 mod wrong_clock;

@@ -11,10 +11,11 @@ use chrono::TimeDelta;
 use spend::document::{Owner, RecordKind, SpendDocument, SpendLine};
 use spend::guard::GuardLimits;
 use spend::ids::{CompanyId, FlowId, LineId, PostingKey, Revision, SourceId};
-use spend::mapping::{CategoryRule, DocumentKind, MappingRules};
+use spend::mapping::{CategoryRule, DocumentKind, LineSelection, MappingRules};
 use spend::money::{Currency, Money};
 use spend::plan::{DocumentReference, PlanContext};
 use spend::posting::{Posting, PostingPolicy, PostingState};
+use spend::route::Route;
 use spend::{Date, Timestamp};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -284,6 +285,13 @@ fn settings() -> FlowSettings {
             prefix: "EXP".to_owned(),
             company: CompanyId::from("EPIC06"),
             kind: DocumentKind::Journal,
+        },
+        route: Route {
+            source: "expensify".to_owned(),
+            target: "epicor".to_owned(),
+            company: CompanyId::from("EPIC06"),
+            books: Some("EPIC06".to_owned()),
+            select: LineSelection::All,
         },
         start: "2026-01-01".parse().unwrap(),
         overlap_days: 7,

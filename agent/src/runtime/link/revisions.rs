@@ -2,7 +2,7 @@
 
 use super::exchange::Exchange;
 use super::words;
-use crate::config::revisions::{self, Judged, Kept};
+use crate::config::revisions::{self, Evidence, Judged, Kept};
 use crate::store::{AuditKind, StoreError};
 use purser_proto::finding::ConfigFinding;
 use purser_proto::link::configuration::{Revision, RevisionVerdict};
@@ -56,11 +56,9 @@ impl Exchange {
     }
 
     fn judge(&self, revision: &Revision) -> Result<Judged, StoreError> {
-        let store = &self.parts.store;
-        let kept = revisions::in_force(store)?;
-        let bound = revisions::bound_origins(&store.secrets()?);
+        let evidence = Evidence::of(&self.parts.store)?;
         Ok(match self.rails() {
-            Ok(rails) => revisions::judge(revision, kept.as_ref(), &rails, bound),
+            Ok(rails) => revisions::judge(revision, evidence, &rails),
             // Limits that cannot be read are not none.
             Err(error) => Judged::Refused(vec![ConfigFinding::new(
                 "",

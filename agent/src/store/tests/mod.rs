@@ -6,6 +6,7 @@ mod disk;
 mod identity;
 mod link;
 mod pressure;
+mod rivals;
 mod roundtrip;
 pub(crate) mod samples;
 

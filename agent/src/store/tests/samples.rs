@@ -58,6 +58,7 @@ pub(super) fn revision_of(n: u32, revision: u32) -> Posting {
         counted: None,
         read_at: None,
         despite_mark: false,
+        route: None,
         seen_at: at(i64::from(n)),
         updated_at: at(i64::from(n)),
     }

@@ -87,6 +87,11 @@ pub const KIND: VendorKind = VendorKind {
     schema: || schemars::schema_for!(Settings).to_value(),
     check: |settings| Settings::from_json(settings).map(drop),
     unique: |settings, plan| Settings::from_json(settings).is_ok_and(|settings| is_unique(&settings, plan)),
+    // The name of a company is the flow's own; where no branch is named for it, it is whichever the user's is.
+    books: |settings, company| {
+        let branch = Settings::from_json(settings).ok()?.branches.remove(company)?;
+        Some(branch.trim().to_uppercase())
+    },
     webhook: Some(WebhookKind {
         verify: webhook::verify,
         parse: webhook::hint,

@@ -83,6 +83,7 @@ pub const KIND: VendorKind = VendorKind {
     schema: || schemars::schema_for!(Settings).to_value(),
     check: |settings| Settings::from_json(settings).map(drop),
     unique: |_, _| false,
+    books: |_, _| None,
     webhook: Some(WebhookKind {
         verify: |delivery, secrets, _| svix::verify(delivery, secrets),
         parse: webhook::parse,

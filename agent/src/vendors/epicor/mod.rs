@@ -45,6 +45,7 @@ use spend::ids::CompanyId;
 use spend::plan::PostingPlan;
 use spend::posting::{ErpReceipt, Failure, FailureClass, LookUp};
 use spend::reference::ReferenceData;
+use spend::route::books_by_name;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -70,6 +71,7 @@ pub const KIND: VendorKind = VendorKind {
     schema: || schemars::schema_for!(Settings).to_value(),
     check: |settings| Settings::from_json(settings).map(drop),
     unique: |settings, plan| Settings::from_json(settings).is_ok_and(|settings| settings.is_unique(plan)),
+    books: |_, company| Some(books_by_name(company)),
     webhook: None,
     idle_life: None,
     build,

@@ -66,6 +66,7 @@ pub const KIND: VendorKind = VendorKind {
     schema: || schemars::schema_for!(Settings).to_value(),
     check: |settings| Settings::from_json(settings).map(drop),
     unique: |_, _| false,
+    books: |_, _| None,
     webhook: None,
     idle_life: None,
     build,

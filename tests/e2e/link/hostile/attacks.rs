@@ -82,6 +82,9 @@ impl Knowledge<'_> {
             let copy = good[flow..].replace(&format!("id = \"{}\"", self.flow), "id = \"evil\"");
             format!("{good}\n{}", copy.replace(from, to))
         };
+        let renamed = |text: &str| {
+            text.replace(&format!("[[flow]]\nid = \"{}\"", self.flow), "[[flow]]\nid = \"evil\"")
+        };
         let port = self.foreign.port();
         let refused =
             |what, text: String| self.revision(what, self.revision + 1, &text, Taken::RevisionRefused);
@@ -110,6 +113,9 @@ impl Knowledge<'_> {
                 "higher ceilings",
                 format!("{good}\n[guard_rails]\nmax_per_document = {{ USD = \"9000000.00\" }}\n"),
             ),
+            refused("a revision that renames the flow", renamed(&good)),
+            refused("a twin of the flow, under another name of its source", self.twin(&good)),
+            refused("a twin in the place of the flow", renamed(&self.twin(&good))),
             refused("no configuration at all", "dance = true\n".to_owned()),
             self.revision("an older number", self.revision - 1, &good, Taken::RevisionRefused),
             self.revision(
@@ -129,6 +135,20 @@ impl Knowledge<'_> {
                 Taken::Harmless,
             ),
         ]
+    }
+
+    /// The source once more under another name, with the same secret, and a flow from there beside the one that is good.
+    fn twin(&self, good: &str) -> String {
+        let (source, flow) =
+            (good.find("[[connection]]\nid = \"brex\"").unwrap(), good.find("[[flow]]").unwrap());
+        let end = good[source + 1..].find("\n[[").map_or(good.len(), |at| source + 1 + at);
+        let again = good[source..end].replace("id = \"brex\"", "id = \"again\"\nsecret = \"brex\"");
+        let prefix = good[flow..].lines().find(|line| line.starts_with("prefix = ")).unwrap();
+        let twin = good[flow..]
+            .replace(&format!("id = \"{}\"", self.flow), "id = \"twin\"")
+            .replace("source = \"brex\"", "source = \"again\"")
+            .replace(prefix, "prefix = \"TWIN\"");
+        format!("{good}\n{again}\n{twin}")
     }
 
     fn revision(&self, what: &'static str, number: u64, toml: &str, taken: Taken) -> Attack {
