@@ -7,6 +7,7 @@
 
 mod bucket;
 mod hook_cache;
+mod strangers;
 
 use crate::clock::{Clock, Millis, millis, timestamp};
 use crate::secrets::draw_id;
@@ -21,7 +22,10 @@ use purser_proto::link::report::{Notice, NoticeLevel};
 use purser_proto::link::sealed::{Received, SealedWebhook};
 use purser_proto::link::sync::DeliveryBody;
 use serde_json::{Map, Value};
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
+use strangers::Strangers;
 
 /// Beginnings of headers that every hook keeps.
 const PREFIXES: &[&str] = &["svix-", "webhook-", "concur-"];
@@ -48,31 +52,41 @@ pub struct Ingress {
     store: Store,
     clock: Clock,
     hooks: Arc<HookCache>,
+    strangers: Arc<Strangers>,
 }
 
 impl Ingress {
     /// Over a store.
     pub fn new(store: Store, clock: Clock) -> Self {
-        Self { hooks: Arc::new(HookCache::new()), store, clock }
+        let (hooks, strangers) = (Arc::new(HookCache::new()), Arc::new(Strangers::new(Instant::now())));
+        Self { store, clock, hooks, strangers }
     }
 
-    /// The largest body of a hook, before it is read; nothing when there is no such hook. Also counts the call against the
-    /// hook's rate.
+    /// The largest body of a hook, before it is read. Also counts the call against the hook's rate or, when there is no such
+    /// hook, against what its client may try.
     ///
     /// # Errors
     /// What the sender is answered, without its body being read.
-    pub async fn admit(&self, id: &str) -> Result<Admitted, Answer> {
-        if id.len() > LONGEST_ID {
-            return Err(Answer::Unavailable);
+    pub async fn admit(&self, id: &str, client: IpAddr) -> Result<Admitted, Answer> {
+        if !self.hooks.knows(id) && !self.strangers.may_ask(client, Instant::now()) {
+            return Err(Answer::TooMany);
         }
-        let cached = match self.hooks.get(&self.store, id).await {
+        let found = if id.len() > LONGEST_ID { Ok(None) } else { self.hooks.get(&self.store, id).await };
+        let cached = match found {
             Ok(Some(cached)) => cached,
-            Ok(None) => return Err(Answer::Unavailable),
+            Ok(None) => {
+                self.strangers.missed(client, Instant::now());
+                return Err(Answer::Unavailable);
+            }
             Err(error) => {
                 tracing::error!(%error, "a webhook could not be taken");
                 return Err(Answer::Unavailable);
             }
         };
+        if cached.hook.disabled_at.is_some() {
+            cached.count_refused();
+            return Err(Answer::Unavailable);
+        }
         if !cached.within_rate() {
             cached.count_refused();
             return Err(Answer::TooMany);

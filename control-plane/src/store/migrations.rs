@@ -27,8 +27,12 @@ macro_rules! migration {
 }
 
 /// One a line, in order.
-pub(super) const MIGRATIONS: &[Migration] =
-    &[migration!(1, "0001_link"), migration!(100, "0100_accounts"), migration!(200, "0200_alerts")];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    migration!(1, "0001_link"),
+    migration!(100, "0100_accounts"),
+    migration!(200, "0200_alerts"),
+    migration!(310, "0310_hooks_off"),
+];
 
 /// The newest step that this program knows.
 pub const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].number;
