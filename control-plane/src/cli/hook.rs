@@ -148,3 +148,50 @@ fn row(hook: &hooks::Hook) -> Vec<String> {
         path,
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::testing::Plane;
+
+    #[tokio::test]
+    async fn each_change_of_a_hook_is_in_the_audit_log_without_its_address() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = format!("sqlite:{}/control.db", folder.path().display());
+        let plane = Plane::start(&database, Clock::system()).await;
+        let tenant = plane.tenant("example").await;
+        let agent = plane.agent(&tenant).await.id;
+        let store = plane.services.store.clone();
+        let context = Context { store: store.clone(), clock: Clock::system() };
+        let only = async || {
+            let all = hooks::of_agent(&mut store.read().await.unwrap(), &tenant, &agent).await.unwrap();
+            all.into_iter().next()
+        };
+        let create = Hook::Create {
+            tenant: tenant.clone(),
+            agent: agent.clone(),
+            connection: "cards".into(),
+            headers: Vec::new(),
+        };
+        create.run(&context).await.unwrap();
+        let made = only().await.unwrap();
+        let (tenant_of, id) = (|| tenant.clone(), || made.id.clone());
+        Hook::Disable { tenant: tenant_of(), id: id() }.run(&context).await.unwrap();
+        let since = only().await.unwrap().disabled_at;
+        Hook::Disable { tenant: tenant_of(), id: id() }.run(&context).await.unwrap();
+        assert!(since.is_some() && only().await.unwrap().disabled_at == since, "off since the first time");
+        Hook::Enable { tenant: tenant_of(), id: id() }.run(&context).await.unwrap();
+        assert_eq!(only().await.unwrap().disabled_at, None);
+        Hook::Delete { tenant: tenant_of(), id: id() }.run(&context).await.unwrap();
+        assert_eq!(only().await, None);
+        let log = admin_audit::list(&mut store.read().await.unwrap(), &tenant, i64::MAX, 100).await.unwrap();
+        let deeds: Vec<&str> = log.iter().rev().map(|entry| entry.deed.action.as_str()).collect();
+        assert_eq!(deeds, ["hook.create", "hook.disable", "hook.disable", "hook.enable", "hook.remove"]);
+        for entry in &log {
+            assert_eq!((entry.deed.who_id.as_str(), entry.deed.target.clone()), ("cli", name(&made.id)));
+            assert!(!format!("{entry:?}").contains(&made.id), "{entry:?}");
+        }
+        plane.stop().await;
+    }
+}
