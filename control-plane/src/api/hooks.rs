@@ -2,7 +2,7 @@
 //! is wrong, also for an address that is not known and a body that is too large.
 
 use crate::ingress::{Answer, Ingress};
-use crate::request::count;
+use crate::request::{caller, count};
 use actix_web::web::{self, BytesMut, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt as _;
@@ -21,7 +21,7 @@ async fn hook(ingress: Data<Ingress>, request: HttpRequest, payload: Payload) ->
     let tell = |outcome| count(&request, |metrics| &metrics.hooks, outcome);
     // As it was sent: an id that cannot be decoded is one that nobody has.
     let id = request.match_info().get("id").unwrap_or_default();
-    let admitted = match ingress.admit(id).await {
+    let admitted = match ingress.admit(id, caller(&request).address).await {
         Ok(admitted) => admitted,
         Err(answer) => {
             tell(word(&answer));

@@ -1,10 +1,11 @@
-//! `hook create`, `hook list`, `hook delete`.
+//! `hook create`, `hook list`, `hook disable`, `hook enable`, `hook delete`. Each change is in the audit log of the admin API.
 
 use super::output::{line, table};
-use super::{BY, Context};
-use crate::clock::{millis, timestamp};
+use super::{BY, Context, deed};
+use crate::api::admin::hooks::name;
+use crate::clock::{Millis, millis, timestamp};
 use crate::store::hooks::{self, Ceilings, NewHook};
-use crate::store::tenants;
+use crate::store::{StoreError, Tx, admin_audit, tenants};
 use clap::Subcommand;
 
 /// Addresses that senders of webhooks call.
@@ -34,6 +35,22 @@ pub(super) enum Hook {
         #[arg(long)]
         agent: String,
     },
+    /// Take nothing by a hook until it is enabled again; senders are told to try later.
+    Disable {
+        /// Id or name of the tenant.
+        #[arg(long)]
+        tenant: String,
+        /// The end of the hook's path.
+        id: String,
+    },
+    /// Take webhooks again by a hook that was disabled.
+    Enable {
+        /// Id or name of the tenant.
+        #[arg(long)]
+        tenant: String,
+        /// The end of the hook's path.
+        id: String,
+    },
     /// Take nothing more by a hook; what waits for the agent stays.
     Delete {
         /// Id or name of the tenant.
@@ -46,14 +63,20 @@ pub(super) enum Hook {
 
 impl Hook {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let now = millis(&context.clock);
         let store = &context.store;
         match self {
             Self::Create { tenant, agent, connection, headers } => {
                 let tenant = tenants::find(&mut *store.read().await?, &tenant).await?.id;
                 let (ceilings, by) = (Ceilings::default(), BY.to_owned());
                 let new = NewHook { tenant, agent, connection, headers, ceilings, by };
-                let made = store.write(move |tx| Box::pin(async move { hooks::create(tx, &new, now).await }));
+                let now = millis(&context.clock);
+                let made = store.write(move |tx| {
+                    Box::pin(async move {
+                        let hook = hooks::create(tx, &new, now).await?;
+                        note(tx, &hook, now, "hook.create").await?;
+                        Ok(hook)
+                    })
+                });
                 line(format!("/hooks/{}", made.await?.id));
             }
             Self::List { tenant, agent } => {
@@ -61,21 +84,114 @@ impl Hook {
                 let tenant = tenants::find(&mut connection, &tenant).await?.id;
                 let hooks = hooks::of_agent(&mut connection, &tenant, &agent).await?;
                 let rows: Vec<_> = hooks.iter().map(row).collect();
-                table(&["CONNECTION", "TAKEN", "SENT AWAY", "LAST", "PATH"], &rows);
+                table(&["CONNECTION", "STATE", "TAKEN", "SENT AWAY", "LAST", "PATH"], &rows);
             }
-            Self::Delete { tenant, id } => {
-                let tenant = tenants::find(&mut *store.read().await?, &tenant).await?.id;
-                store
-                    .write(move |tx| Box::pin(async move { hooks::delete(tx, &tenant, &id, now).await }))
-                    .await?;
-            }
+            Self::Disable { tenant, id } => change(context, &tenant, id, Change::Disable).await?,
+            Self::Enable { tenant, id } => change(context, &tenant, id, Change::Enable).await?,
+            Self::Delete { tenant, id } => change(context, &tenant, id, Change::Delete).await?,
         }
         Ok(())
     }
 }
 
+#[derive(Clone, Copy)]
+enum Change {
+    Disable,
+    Enable,
+    Delete,
+}
+
+async fn change(context: &Context, tenant: &str, id: String, what: Change) -> anyhow::Result<()> {
+    let (store, now) = (&context.store, millis(&context.clock));
+    let tenant = tenants::find(&mut *store.read().await?, tenant).await?.id;
+    let changed = store.write(move |tx| {
+        Box::pin(async move {
+            let hook = hooks::of(tx.connection(), &tenant, &id).await?;
+            let action = match what {
+                Change::Disable => {
+                    // Switched off twice, it is off since the first time.
+                    let since = hook.disabled_at.or(Some(now));
+                    hooks::disable(tx, &tenant, &id, since).await?;
+                    "hook.disable"
+                }
+                Change::Enable => {
+                    hooks::disable(tx, &tenant, &id, None).await?;
+                    "hook.enable"
+                }
+                Change::Delete => {
+                    hooks::delete(tx, &tenant, &id, now).await?;
+                    "hook.remove"
+                }
+            };
+            note(tx, &hook, now, action).await
+        })
+    });
+    Ok(changed.await?)
+}
+
+async fn note(tx: &mut Tx, hook: &hooks::Hook, now: Millis, action: &str) -> Result<(), StoreError> {
+    let detail = format!("{} of agent {}", hook.connection, hook.agent);
+    admin_audit::append(tx.connection(), &deed(&hook.tenant, now, action, &name(&hook.id), detail)).await?;
+    Ok(())
+}
+
 fn row(hook: &hooks::Hook) -> Vec<String> {
     let last = hook.last_at.map_or_else(|| "never".to_owned(), |at| timestamp(at).to_rfc3339());
     let path = format!("/hooks/{}", hook.id);
-    vec![hook.connection.clone(), hook.received.to_string(), hook.refused.to_string(), last, path]
+    let state = if hook.disabled_at.is_some() { "off" } else { "on" };
+    vec![
+        hook.connection.clone(),
+        state.to_owned(),
+        hook.received.to_string(),
+        hook.refused.to_string(),
+        last,
+        path,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::testing::Plane;
+
+    #[tokio::test]
+    async fn each_change_of_a_hook_is_in_the_audit_log_without_its_address() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = format!("sqlite:{}/control.db", folder.path().display());
+        let plane = Plane::start(&database, Clock::system()).await;
+        let tenant = plane.tenant("example").await;
+        let agent = plane.agent(&tenant).await.id;
+        let store = plane.services.store.clone();
+        let context = Context { store: store.clone(), clock: Clock::system() };
+        let only = async || {
+            let all = hooks::of_agent(&mut store.read().await.unwrap(), &tenant, &agent).await.unwrap();
+            all.into_iter().next()
+        };
+        let create = Hook::Create {
+            tenant: tenant.clone(),
+            agent: agent.clone(),
+            connection: "cards".into(),
+            headers: Vec::new(),
+        };
+        create.run(&context).await.unwrap();
+        let made = only().await.unwrap();
+        let (tenant_of, id) = (|| tenant.clone(), || made.id.clone());
+        Hook::Disable { tenant: tenant_of(), id: id() }.run(&context).await.unwrap();
+        let since = only().await.unwrap().disabled_at;
+        Hook::Disable { tenant: tenant_of(), id: id() }.run(&context).await.unwrap();
+        assert!(since.is_some() && only().await.unwrap().disabled_at == since, "off since the first time");
+        Hook::Enable { tenant: tenant_of(), id: id() }.run(&context).await.unwrap();
+        assert_eq!(only().await.unwrap().disabled_at, None);
+        Hook::Delete { tenant: tenant_of(), id: id() }.run(&context).await.unwrap();
+        assert_eq!(only().await, None);
+        let log = admin_audit::list(&mut store.read().await.unwrap(), &tenant, i64::MAX, 100).await.unwrap();
+        let deeds: Vec<&str> = log.iter().rev().map(|entry| entry.deed.action.as_str()).collect();
+        assert_eq!(deeds, ["hook.create", "hook.disable", "hook.disable", "hook.enable", "hook.remove"]);
+        for entry in &log {
+            assert_eq!((entry.deed.who_id.as_str(), entry.deed.target.clone()), ("cli", name(&made.id)));
+            assert!(!format!("{entry:?}").contains(&made.id), "{entry:?}");
+        }
+        plane.stop().await;
+    }
 }

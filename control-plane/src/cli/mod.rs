@@ -17,8 +17,9 @@ mod user;
 
 pub use output::told;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Millis};
 use crate::settings::{self, Layers, Settings};
+use crate::store::admin_audit::Deed;
 use crate::store::{Store, StoreError};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -151,6 +152,20 @@ async fn open(settings: &Settings) -> Result<Store, StoreError> {
 
 /// Who did it, where no person is known: whoever may use this machine's database.
 const BY: &str = "command line";
+
+/// An entry of the admin audit log for what is done here.
+fn deed(tenant: &str, at: Millis, action: &str, target: &str, detail: String) -> Deed {
+    Deed {
+        tenant: tenant.to_owned(),
+        at,
+        who: "the command line of the server".to_owned(),
+        who_id: "cli".to_owned(),
+        action: action.to_owned(),
+        target: target.to_owned(),
+        detail,
+        request: String::new(),
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -20,14 +20,24 @@ impl Bucket {
 
     /// Whether there is one left, which is then taken.
     pub(super) fn take(&mut self, now: Instant) -> bool {
-        let passed: Duration = now.saturating_duration_since(self.at);
-        self.level = (self.level + passed.as_secs_f64() * self.per_second).min(self.burst);
+        let has_one = self.has_one(now);
+        self.level = self.level_at(now) - if has_one { 1.0 } else { 0.0 };
         self.at = now;
-        if self.level < 1.0 {
-            return false;
-        }
-        self.level -= 1.0;
-        true
+        has_one
+    }
+
+    /// Whether there is one left.
+    pub(super) fn has_one(&self, now: Instant) -> bool {
+        self.level_at(now) >= 1.0
+    }
+
+    /// How long ago one was asked for.
+    pub(super) fn quiet_for(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.at)
+    }
+
+    fn level_at(&self, now: Instant) -> f64 {
+        (self.level + self.quiet_for(now).as_secs_f64() * self.per_second).min(self.burst)
     }
 }
 

@@ -58,6 +58,11 @@ impl HookCache {
         Self(Mutex::new(HashMap::new()))
     }
 
+    /// Whether a hook of this address was found before.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.locked().contains_key(id)
+    }
+
     /// The hook of an address, if there is one.
     pub(super) async fn get(&self, store: &Store, id: &str) -> Result<Option<Arc<Cached>>, StoreError> {
         let known = self.locked().get(id).cloned();

@@ -7,6 +7,7 @@
 
 mod bucket;
 mod hook_cache;
+mod strangers;
 
 use crate::clock::{Clock, Millis, millis, timestamp};
 use crate::secrets::draw_id;
@@ -21,8 +22,10 @@ use purser_proto::link::report::{Notice, NoticeLevel};
 use purser_proto::link::sealed::{Received, SealedWebhook};
 use purser_proto::link::sync::DeliveryBody;
 use serde_json::{Map, Value};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use strangers::Strangers;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -59,14 +62,15 @@ pub struct Ingress {
     queued: Arc<Semaphore>,
     most_queued: u32,
     patience: Duration,
+    strangers: Arc<Strangers>,
 }
 
 impl Ingress {
     /// Over a store.
     pub fn new(store: Store, clock: Clock) -> Self {
-        let hooks = Arc::new(HookCache::new());
+        let (hooks, strangers) = (Arc::new(HookCache::new()), Arc::new(Strangers::new(Instant::now())));
         let queued = Arc::new(Semaphore::new(QUEUED as usize));
-        Self { hooks, store, clock, queued, most_queued: QUEUED, patience: PATIENCE }
+        Self { store, clock, hooks, queued, most_queued: QUEUED, patience: PATIENCE, strangers }
     }
 
     /// The same with another room for what waits to be written.
@@ -75,23 +79,31 @@ impl Ingress {
         Self { queued: Arc::new(Semaphore::new(most as usize)), most_queued: most, patience, ..self }
     }
 
-    /// The largest body of a hook, before it is read; nothing when there is no such hook. Also counts the call against the
-    /// hook's rate.
+    /// The largest body of a hook, before it is read. Also counts the call against the hook's rate or, when there is no such
+    /// hook, against what its client may try.
     ///
     /// # Errors
     /// What the sender is answered, without its body being read.
-    pub async fn admit(&self, id: &str) -> Result<Admitted, Answer> {
-        if id.len() > LONGEST_ID {
-            return Err(Answer::Unavailable);
+    pub async fn admit(&self, id: &str, client: IpAddr) -> Result<Admitted, Answer> {
+        if !self.hooks.knows(id) && !self.strangers.may_ask(client, Instant::now()) {
+            return Err(Answer::TooMany);
         }
-        let cached = match self.hooks.get(&self.store, id).await {
+        let found = if id.len() > LONGEST_ID { Ok(None) } else { self.hooks.get(&self.store, id).await };
+        let cached = match found {
             Ok(Some(cached)) => cached,
-            Ok(None) => return Err(Answer::Unavailable),
+            Ok(None) => {
+                self.strangers.missed(client, Instant::now());
+                return Err(Answer::Unavailable);
+            }
             Err(error) => {
                 tracing::error!(%error, "a webhook could not be taken");
                 return Err(Answer::Unavailable);
             }
         };
+        if cached.hook.disabled_at.is_some() {
+            cached.count_refused();
+            return Err(Answer::Unavailable);
+        }
         if !cached.within_rate() {
             cached.count_refused();
             return Err(Answer::TooMany);

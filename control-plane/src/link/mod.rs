@@ -16,6 +16,13 @@ pub use sync::Heard;
 use crate::clock::{Clock, Millis, millis};
 use crate::store::Store;
 use crate::wake::Wake;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Requests that a worker works on at the same time. Enough for every connection to the database and for large groups of
+/// writes. When ten thousand agents come at once, the rest waits with next to no memory, instead of each holding what a request
+/// needs that is being worked on: the allocator does not give that back.
+pub(crate) const AT_ONCE: usize = 128;
 
 /// The link's services, shared by cloning.
 #[derive(Clone)]
@@ -23,6 +30,7 @@ pub struct Link {
     store: Store,
     wake: Wake,
     clock: Clock,
+    turns: Arc<Semaphore>,
 }
 
 /// A request as it came in.
@@ -41,7 +49,14 @@ pub struct Request<'a> {
 impl Link {
     /// The link over a store.
     pub fn new(store: Store, wake: Wake, clock: Clock) -> Self {
-        Self { store, wake, clock }
+        Self { store, wake, clock, turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// A request's turn to be worked on. Taken once everything has come that the agent sends, so that a slow one keeps nobody
+    /// waiting.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.turns.acquire().await.ok()
     }
 
     fn now(&self) -> Millis {

@@ -64,6 +64,11 @@ impl Link {
     /// # Errors
     /// [`Refusal`].
     pub async fn hear(&self, request: Request<'_>) -> Result<Heard, Refusal> {
+        let _turn = self.turn().await;
+        Box::pin(self.hear_now(request)).await
+    }
+
+    async fn hear_now(&self, request: Request<'_>) -> Result<Heard, Refusal> {
         let (agent, genuine) = self.caller(request).await?;
         let said: SyncRequest = message(request.body)?;
         let now = self.now();
@@ -98,9 +103,11 @@ impl Link {
         let parked = (heard.seconds > 0).then(|| self.wake.park(&heard.agent));
         loop {
             let home = parked.as_ref().is_none_or(Parked::is_sent_home) || Instant::now() >= until;
+            let turn = self.turn().await;
             if let Some(answer) = Box::pin(self.look(&heard, home)).await? {
                 return Ok(answer);
             }
+            drop(turn);
             if let Some(parked) = &parked {
                 // Either way it looks once more.
                 let _over = tokio::time::timeout_at(until, parked.woken()).await;

@@ -3,7 +3,7 @@
 //! of connections is kept before any byte is read or any TLS is spoken.
 
 use crate::metrics::{self, Metrics};
-use crate::settings::{Limits, Network};
+use crate::settings::{Limits, Network, source};
 use actix_web::rt::net::TcpStream;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -76,17 +76,6 @@ impl Gate {
         drop(open);
         self.metrics.connections.inc();
         Some(Place { gate: Arc::clone(self), source: counted.then_some(source) })
-    }
-}
-
-/// Who owns an address: with IPv6 one customer has a whole /64.
-fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        IpAddr::V4(address) => IpAddr::V4(address),
     }
 }
 

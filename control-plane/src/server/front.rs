@@ -18,7 +18,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, HttpResponse};
 use futures_util::FutureExt as _;
-use purser_proto::link::{Problem, limits::LARGEST_MESSAGE};
+use purser_proto::link::{Problem, assertion, limits::LARGEST_MESSAGE};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -78,6 +78,9 @@ impl Front {
         let caller = self.caller(&mut request, phase.is_some_and(|phase| phase.tls));
         let line = Line { began, method: method(request.method()), group, caller: caller.clone() };
         request.extensions_mut().insert(caller.clone());
+        if group == Group::Agent {
+            keep_little(request.headers_mut());
+        }
         if head_bytes > self.limits.header_bytes {
             let fix = format!("at most {} bytes are allowed", self.limits.header_bytes);
             let problem = Problem::new(431, "head-too-large", "the head of the request is too large", fix);
@@ -215,6 +218,21 @@ fn head_bytes(request: &ServiceRequest) -> usize {
     request.headers().iter().fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
 }
 
+/// What the link's handlers read of a head.
+const OF_AGENTS: [HeaderName; 2] = [HeaderName::from_static(assertion::HEADER), header::CONTENT_LENGTH];
+
+/// Forgets the rest of a head, and copies these: an agent's request waits for a minute, ten thousand of them together, and the
+/// framework's map has room for 28 headers, whose values keep the buffer alive that they were read into.
+fn keep_little(headers: &mut HeaderMap) {
+    let mut kept = HeaderMap::with_capacity(OF_AGENTS.len());
+    for name in OF_AGENTS {
+        if let Some(Ok(value)) = headers.get(&name).map(|value| HeaderValue::from_bytes(value.as_bytes())) {
+            kept.insert(name, value);
+        }
+    }
+    *headers = kept;
+}
+
 /// Clients may invent methods; the log and the figures know only these.
 fn method(method: &Method) -> &'static str {
     match method.as_str() {
@@ -280,4 +298,24 @@ fn plain(status: StatusCode) -> Problem {
         _ => ("refused", "the request is refused", "compare it with the API's description"),
     };
     Problem::new(status.as_u16(), code, title, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_agents_head_only_what_is_read_is_kept() {
+        let mut headers = HeaderMap::with_capacity(16);
+        for (name, value) in
+            [("host", "a"), ("purser-assertion", "b"), ("content-length", "3"), ("user-agent", "d")]
+        {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        keep_little(&mut headers);
+        assert_eq!(headers.len(), 2);
+        assert_eq!(headers.get(assertion::HEADER).unwrap(), "b");
+        assert_eq!(headers.get(header::CONTENT_LENGTH).unwrap(), "3");
+        assert!(headers.capacity() < 4, "room for {} headers", headers.capacity());
+    }
 }

@@ -25,7 +25,7 @@ use crate::notify::NotifyError;
 use crate::settings::{Limits, Settings};
 use crate::store::StoreError;
 use actix_http::HttpService;
-use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
+use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, boxed, fn_service, map_config};
 use actix_web::dev::{AppConfig, ServerHandle};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -42,10 +42,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tls::{Certificate, TlsError};
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 
 /// How long a client may take to close a connection after its answer.
 const DISCONNECT: Duration = Duration::from_secs(3);
+
+/// Connections that wait to be taken; the system allows no more than its own limit (`net.core.somaxconn`, usually 4096). The
+/// 128 of the standard library are full when some hundred come at once, and who finds no place tries again after a second.
+const BACKLOG: u32 = 4096;
 
 /// Connections above the limit that are taken only to be closed at once, rather than left waiting.
 const TURNED_AWAY: usize = 1000;
@@ -246,11 +251,18 @@ impl Parts {
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // As the standard library does: elsewhere than on Unix it would let two processes share the address.
+        if cfg!(unix) {
+            socket.set_reuseaddr(true)?;
+        }
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?.into_std()?;
         let address = listener.local_addr()?;
         Ok((listener, address))
-    });
-    bound.map_err(|source| ServeError::Listen { address, source })
+    };
+    bound().map_err(|source| ServeError::Listen { address, source })
 }
 
 /// One listener: from the accepted connection to the application.
@@ -286,11 +298,13 @@ impl Listener {
                     AppConfig::default()
                 }));
             let door = Door { gate: Arc::clone(&gate), acceptor: acceptor.clone(), times: Times::of(limits) };
-            fn_service(move |io: TcpStream| {
+            // The server moves what it is given into a task of its own, which holds it twice, for as long as the connection
+            // lives; and TLS is spoken with more state than is needed afterwards. So both are behind a pointer.
+            let entered = fn_service(move |io: TcpStream| {
                 let door = door.clone();
-                async move { door.enter(io).await }
-            })
-            .and_then(http.map_err(drop))
+                Box::pin(async move { door.enter(io).await })
+            });
+            boxed::factory(entered.and_then(http.map_err(drop)))
         })
     }
 }
@@ -342,7 +356,8 @@ fn application(
             problem_response(&Problem::new(404, "not-found", "there is nothing here", "check the address"))
         }))
         .configure(plug)
-        .wrap(from_fn(move |request, next| front.clone().pass(request, next)))
+        // In a box, so that a connection between requests does not keep the room for one.
+        .wrap(from_fn(move |request, next| Box::pin(front.clone().pass(request, next))))
 }
 
 /// A problem as an answer.

@@ -1,6 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
 use super::problem_response;
+use crate::api::problem::only;
 use crate::drain::Drain;
 use crate::metrics::{CONTENT_TYPE, Metrics};
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE as TYPE};
@@ -55,9 +56,9 @@ impl Probes {
     pub(super) fn routes(self, config: &mut web::ServiceConfig) {
         config
             .app_data(web::Data::new(self))
-            .route("/healthz", web::get().to(healthz))
-            .route("/readyz", web::get().to(readyz))
-            .route("/metrics", web::get().to(figures));
+            .service(web::resource("/healthz").route(web::get().to(healthz)).default_service(only("GET")))
+            .service(web::resource("/readyz").route(web::get().to(readyz)).default_service(only("GET")))
+            .service(web::resource("/metrics").route(web::get().to(figures)).default_service(only("GET")));
     }
 
     async fn ready(&self) -> Result<(), &'static str> {

@@ -12,6 +12,7 @@ mod tests;
 
 pub use layers::Layers;
 pub use network::Network;
+pub(crate) use network::source;
 
 use layers::{From, Reader};
 use purser_proto::ConfigFinding;

@@ -73,6 +73,17 @@ impl fmt::Display for Network {
     }
 }
 
+/// Who owns an address: with IPv6 one customer has a whole /64.
+pub(crate) fn source(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        IpAddr::V4(address) => IpAddr::V4(address),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use sqlx::any::AnyRow;
 macro_rules! columns {
     () => {
         "id, tenant, agent, connection, headers, largest_body, per_second, burst, most_bytes, \
-         keep_millis, created_by, created_at, received, refused, last_at"
+         keep_millis, created_by, created_at, received, refused, last_at, disabled_at"
     };
 }
 
@@ -95,6 +95,8 @@ pub struct Hook {
     pub refused: i64,
     /// When it took the last one.
     pub last_at: Option<Millis>,
+    /// Since when it takes nothing; nothing while it does.
+    pub disabled_at: Option<Millis>,
 }
 
 /// Makes a hook.
@@ -225,6 +227,17 @@ pub async fn delete(tx: &mut Tx, tenant: &str, id: &str, at: Millis) -> Result<(
     if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::missing("hook", id)) }
 }
 
+/// Switches a hook off, from a moment on, or on again. It keeps its address, and what it took stays.
+///
+/// # Errors
+/// [`StoreError::Missing`].
+pub async fn disable(tx: &mut Tx, tenant: &str, id: &str, since: Option<Millis>) -> Result<(), StoreError> {
+    let update =
+        sqlx::query("update hooks set disabled_at = $1 where id = $2 and tenant = $3 and deleted_at is null");
+    let done = update.bind(since).bind(id).bind(tenant).execute(tx.connection()).await?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::missing("hook", id)) }
+}
+
 /// How many bytes wait that came by a hook.
 ///
 /// # Errors
@@ -274,6 +287,7 @@ fn read(row: &AnyRow) -> Result<Hook, StoreError> {
         received: row.try_get("received")?,
         refused: row.try_get("refused")?,
         last_at: row.try_get("last_at")?,
+        disabled_at: row.try_get("disabled_at")?,
         id,
     })
 }

@@ -32,6 +32,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(100, "0100_accounts"),
     migration!(200, "0200_alerts"),
     migration!(300, "0300_times"),
+    migration!(310, "0310_hooks_off"),
 ];
 
 /// The newest step that this program knows.

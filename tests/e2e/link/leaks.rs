@@ -35,7 +35,11 @@ pub(super) async fn nothing_secret_is_left_at_the_control_plane(on: ControlOptio
         .with("an account name", [secrets.user.as_str()])
         .with("a text of a record", site.stage.sandbox.planted.iter().map(String::as_str))
         .with("a webhook's content", [body, bought.as_str(), company.as_str(), "ACCOUNTING_RECORD_READY"]);
+    let backup = back_up(&site, on).await;
     let kept = site.control.kept().unwrap();
+    let looked_at =
+        |backup: &String| kept.iter().any(|(place, bytes)| place == backup && bytes.len() > 10_000);
+    assert!(backup.as_ref().is_none_or(looked_at), "no backup was looked at");
     assert!(kept.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() > 10_000, "nothing was looked at");
     for (place, bytes) in kept {
         assert_eq!(needles.in_bytes(&bytes), Default::default(), "in {place}");
@@ -45,4 +49,17 @@ pub(super) async fn nothing_secret_is_left_at_the_control_plane(on: ControlOptio
     let kept = site.control.kept().unwrap();
     assert!(kept.iter().any(|(_, bytes)| !known.in_bytes(bytes).is_empty()));
     until("copies of secrets are gone", async || site.desk.agent(&site.id).await.in_force == 1).await;
+}
+
+/// A backup by the command, made beside the running server into the folder that is searched. On PostgreSQL the command copies
+/// nothing; the dump that it names is made by the search.
+async fn back_up(site: &Site, on: ControlOptions) -> Option<String> {
+    let to = site.control.folder().join("backup.db").display().to_string();
+    match on {
+        ControlOptions::Sqlite => {
+            site.control.says(&["backup", &to]).await.unwrap();
+            Some(to)
+        }
+        ControlOptions::Postgres => None,
+    }
 }

@@ -9,6 +9,7 @@ mod enrolling;
 mod hand;
 mod hooks;
 mod hostile;
+mod killed;
 mod leaks;
 mod outage;
 mod restoring;

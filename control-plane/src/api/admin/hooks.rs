@@ -2,7 +2,7 @@
 //! that a hook goes by a name that is derived from it, here, in the audit log and in lists.
 
 use super::Admin;
-use super::access::{Asked, need};
+use super::access::{Asked, Asking, need};
 use super::exchange::{Answer, Body, Id, Made, ok, shown};
 use super::refusal::Refusal;
 use crate::store::hooks::{self, Ceilings, Hook, NewHook};
@@ -15,6 +15,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
     config.service(list_hooks).service(create_hook).service(rotate_hook).service(remove_hook);
+    config.service(disable_hook).service(enable_hook);
 }
 
 /// A new hook.
@@ -70,6 +71,10 @@ pub struct HookView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub last: Option<String>,
+    /// Since when it is switched off and takes nothing; absent while it is on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub disabled: Option<String>,
 }
 
 /// A hook with its address; shown once.
@@ -82,7 +87,8 @@ pub struct MadeHook {
     pub view: HookView,
 }
 
-pub(super) fn name(hook: &str) -> String {
+/// The name of a hook by the end of its address.
+pub(crate) fn name(hook: &str) -> String {
     let hash = blake3::derive_key("purser-control 2026 name of a hook", hook.as_bytes());
     let hex = blake3::Hash::from(hash).to_hex();
     format!("h{}", &hex[..24])
@@ -99,6 +105,7 @@ fn view(hook: &Hook) -> HookView {
         received: hook.received,
         refused: hook.refused,
         last: hook.last_at.map(shown),
+        disabled: hook.disabled_at.map(shown),
     }
 }
 
@@ -187,16 +194,54 @@ async fn rotate_hook(
     let shared = admin.clone();
     let rotated = admin.create(&asked.0, once, "hook.rotate", move |tx| {
         Box::pin(async move {
-            let Hook { id, tenant, agent, connection, headers, ceilings, .. } =
+            let Hook { id, tenant, agent, connection, headers, ceilings, disabled_at, .. } =
                 found(tx.connection(), &tenant, &agent.0, &wanted.0).await?;
             let new = NewHook { tenant, agent, connection, headers, ceilings, by };
             hooks::delete(tx, &new.tenant, &id, now).await?;
-            let hook = hooks::create(tx, &new, now).await?;
+            let fresh = hooks::create(tx, &new, now).await?;
+            hooks::disable(tx, &new.tenant, &fresh.id, disabled_at).await?;
+            let hook = Hook { disabled_at, ..fresh };
             let detail = format!("before: {}", wanted.0);
             Ok(Made { body: made(&shared, &hook), target: name(&hook.id), detail })
         })
     });
     rotated.await
+}
+
+/// Switch a hook off: it keeps its address and takes nothing. Senders are answered 503 and try again for as long as they
+/// do; within two seconds on every node.
+#[utoipa::path(tag = "hooks",
+    params(("id" = String, Path, description = "Id of the agent"), ("hook" = String, Path, description = "Name of the hook")),
+    extensions(("x-permission" = json!("hooks-write"))),
+    responses((status = 204), (status = 404, body = Refusal)))]
+#[post("/agents/{id}/hooks/{hook}/disable")]
+async fn disable_hook(admin: Data<Admin>, asked: Asked<need::HooksWrite>, path: Path<(Id, Id)>) -> Answer {
+    switch(&admin, &asked.0, path.into_inner(), false).await
+}
+
+/// Switch a hook on again, at the address that it had.
+#[utoipa::path(tag = "hooks",
+    params(("id" = String, Path, description = "Id of the agent"), ("hook" = String, Path, description = "Name of the hook")),
+    extensions(("x-permission" = json!("hooks-write"))),
+    responses((status = 204), (status = 404, body = Refusal)))]
+#[post("/agents/{id}/hooks/{hook}/enable")]
+async fn enable_hook(admin: Data<Admin>, asked: Asked<need::HooksWrite>, path: Path<(Id, Id)>) -> Answer {
+    switch(&admin, &asked.0, path.into_inner(), true).await
+}
+
+async fn switch(admin: &Admin, asking: &Asking, (agent, wanted): (Id, Id), on: bool) -> Answer {
+    let (tenant, now, target) = (asking.tenant.clone(), admin.now(), wanted.0.clone());
+    let action = if on { "hook.enable" } else { "hook.disable" };
+    let switched = admin.change(asking, action, &target, move |tx| {
+        Box::pin(async move {
+            let hook = found(tx.connection(), &tenant, &agent.0, &wanted.0).await?;
+            // Switched off twice, it is off since the first time.
+            let since = if on { None } else { hook.disabled_at.or(Some(now)) };
+            hooks::disable(tx, &tenant, &hook.id, since).await?;
+            Ok(format!("{} of agent {}", hook.connection, hook.agent))
+        })
+    });
+    switched.await
 }
 
 /// Remove a hook; its address is answered as unknown at once.

@@ -12,6 +12,7 @@ pub mod docs;
 pub mod exchange;
 pub mod hooks;
 pub mod me;
+mod methods;
 pub mod notices;
 pub mod oidc;
 pub mod refusal;
@@ -132,6 +133,6 @@ fn all() -> impl HttpServiceFactory + OpenApiFactory + 'static {
         .configure(alerts::routes)
         .configure(audit::routes)
         .configure(docs::routes)
-        .default_service(web::to(|| async { Refusal::missing().error_response() }))
+        .default_service(web::to(methods::nothing_here))
         .wrap(from_fn(access::guard))
 }

@@ -1,7 +1,7 @@
 //! HTTP of the link: `/v1/agent/{enroll,sync,keys}`. The body is read up to its limit, checked, and let go before a request
 //! waits.
 
-use super::problem::Refused;
+use super::problem::{Refused, only};
 use crate::link::{Heard, Link, Refusal, Request};
 use crate::request::{count, let_go, note};
 use actix_web::http::header::HeaderMap;
@@ -18,9 +18,9 @@ const PROMISED: usize = 64 << 10;
 /// Routes of the link; expects a [`Link`] as data.
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .route(ENROLL, web::post().to(enroll))
-        .route(SYNC, web::post().to(sync))
-        .route(KEYS, web::post().to(keys));
+        .service(web::resource(ENROLL).route(web::post().to(enroll)).default_service(only("POST")))
+        .service(web::resource(SYNC).route(web::post().to(sync)).default_service(only("POST")))
+        .service(web::resource(KEYS).route(web::post().to(keys)).default_service(only("POST")));
 }
 
 async fn enroll(link: Data<Link>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Refused> {

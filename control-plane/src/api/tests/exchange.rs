@@ -260,3 +260,29 @@ async fn another_process_that_writes_to_the_file_wakes_the_agent() {
     beside.close().await;
     house.plane.stop().await;
 }
+
+#[tokio::test]
+async fn more_agents_wait_than_are_worked_on_at_once() {
+    let house = House::new().await;
+    let more = crate::link::AT_ONCE + 20;
+    let mut agents = Vec::new();
+    for _ in 0..more {
+        agents.push(house.plane.agent(&house.tenant).await);
+    }
+    let wake = &house.plane.services.wake;
+    let all = futures_util::future::join_all(agents.iter().map(async |agent| {
+        agent.sync(&agent.waits(50)).await.unwrap();
+    }));
+    let begun = Instant::now();
+    let meanwhile = async {
+        while wake.waiting() < more {
+            assert!(begun.elapsed() < Duration::from_secs(40), "only {} wait", wake.waiting());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let another = house.plane.agent(&house.tenant).await;
+        another.sync(&another.says_nothing()).await.unwrap();
+        wake.drain();
+    };
+    tokio::join!(all, meanwhile);
+    house.plane.stop().await;
+}

@@ -98,6 +98,65 @@ async fn senders_are_never_told_to_give_up() {
 }
 
 #[tokio::test]
+async fn a_hook_that_is_switched_off_takes_nothing_and_says_later() {
+    let house = House::new().await;
+    let agent = house.plane.agent(&house.tenant).await;
+    let hook = hook(&house, &agent, Ceilings::default()).await;
+    let store = &house.plane.services.store;
+    let switch = async |since| {
+        let (tenant, id) = (house.tenant.clone(), hook.id.clone());
+        let op =
+            store.write(move |tx| Box::pin(async move { hooks::disable(tx, &tenant, &id, since).await }));
+        op.await.unwrap();
+    };
+    let until = async |wanted| {
+        let begun = Instant::now();
+        loop {
+            let got = call(&house, &agent, &hook.id, b"x").await;
+            if got == wanted {
+                return;
+            }
+            assert!([200, 503].contains(&got), "{got}");
+            assert!(begun.elapsed() < Duration::from_secs(20), "still {got}");
+        }
+    };
+    until(200).await;
+    switch(Some(5)).await;
+    until(503).await;
+    let waiting = async || deliveries::count(&mut store.read().await.unwrap(), &agent.id).await.unwrap();
+    let before = waiting().await;
+    assert_eq!(call(&house, &agent, &hook.id, b"x").await, 503);
+    assert_eq!(call(&house, &agent, &hook.id, &vec![b'x'; 2 << 20]).await, 503);
+    assert_eq!(waiting().await, before, "a webhook was kept of a hook that is switched off");
+    house.plane.services.ingress.flush().await.unwrap();
+    let counted = hooks::of(&mut store.read().await.unwrap(), &house.tenant, &hook.id).await.unwrap();
+    assert_eq!((counted.disabled_at, counted.received), (Some(5), before));
+    assert!(counted.refused >= 2);
+    switch(None).await;
+    until(200).await;
+    house.plane.stop().await;
+}
+
+#[tokio::test]
+async fn who_guesses_addresses_is_slowed_down_and_known_hooks_work_on() {
+    let house = House::new().await;
+    let agent = house.plane.agent(&house.tenant).await;
+    let hook = hook(&house, &agent, Ceilings::default()).await;
+    assert_eq!(call(&house, &agent, &hook.id, b"x").await, 200);
+    let mut guessed = Vec::new();
+    for number in 0..100 {
+        guessed.push(call(&house, &agent, &format!("guess{number}"), b"x").await);
+    }
+    assert_eq!(guessed[..60], [503; 60]);
+    assert!(
+        guessed.contains(&429) && guessed.iter().all(|status| [429, 503].contains(status)),
+        "{guessed:?}"
+    );
+    assert_eq!(call(&house, &agent, &hook.id, b"x").await, 200);
+    house.plane.stop().await;
+}
+
+#[tokio::test]
 async fn the_largest_body_of_all_fits_into_a_delivery() {
     let house = House::new().await;
     let agent = house.plane.agent(&house.tenant).await;
@@ -240,7 +299,7 @@ async fn what_waits_to_be_written_is_bounded_by_its_bytes() {
         })
     });
     let take = async || {
-        let admitted = ingress.admit(&hook.id).await.ok().unwrap();
+        let admitted = ingress.admit(&hook.id, std::net::Ipv4Addr::LOCALHOST.into()).await.ok().unwrap();
         ingress.take(&admitted, std::iter::empty(), &[7; 10_000]).await
     };
     let senders = async {

@@ -217,3 +217,17 @@ async fn ask_or_nothing(served: &Served) -> String {
         Err(_) => String::new(),
     }
 }
+
+#[cfg(target_os = "linux")]
+#[actix_web::test]
+async fn many_connections_at_once_find_a_place_before_they_are_taken() {
+    let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    let wanted = 400.min(most.trim().parse::<usize>().unwrap());
+    // Nobody takes them: a client without a place waits a second, and another one.
+    let (_listener, address) = crate::server::listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let mut connections = Vec::new();
+    for number in 0..wanted {
+        let connected = tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await;
+        connections.push(connected.unwrap_or_else(|_| panic!("connection {number} finds no place")).unwrap());
+    }
+}

@@ -20,6 +20,7 @@ struct Plane {
 async fn start(folder: &std::path::Path) -> Plane {
     let store = Store::open(&format!("sqlite:{}/control.db", folder.display())).await.unwrap();
     let settings = settings(|settings| {
+        settings.proxy.trusted = vec!["127.0.0.1".parse().unwrap()];
         settings.metrics.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         settings.alerts.key = Some("a-key-of-32-characters-for-tests".to_owned().into());
     });
@@ -95,6 +96,51 @@ async fn an_agent_that_waits_is_seen_in_the_figures_and_sent_home_at_the_end() {
     let store = Store::open(&format!("sqlite:{}/control.db", folder.path().display())).await.unwrap();
     assert_eq!(tenants::all(&mut store.read().await.unwrap()).await.unwrap().len(), 1);
     store.close().await;
+}
+
+#[actix_web::test]
+async fn clients_behind_a_trusted_proxy_that_guess_hooks_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let plane = start(folder.path()).await;
+    let guess = async |client: &str, number: u16| {
+        let io = TcpStream::connect(plane.addresses.main).await.unwrap();
+        let head = format!(
+            "POST /hooks/guess{number} HTTP/1.1\r\nhost: control.example.test\r\nx-forwarded-for: {client}\r\n\
+             content-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        status(&ask(io, &head).await)
+    };
+    let mut statuses = Vec::new();
+    for number in 0..100 {
+        statuses.push(guess("192.0.2.1", number).await);
+    }
+    assert!(statuses[..60].iter().all(|status| *status == 503) && statuses.contains(&429), "{statuses:?}");
+    assert_eq!(guess("192.0.2.2", 0).await, 503, "another client pays for the first");
+    plane.end.send(()).unwrap();
+    tokio::time::timeout(PATIENCE, plane.ended).await.unwrap().unwrap().unwrap();
+}
+
+#[actix_web::test]
+async fn a_known_address_names_its_methods() {
+    let folder = tempfile::tempdir().unwrap();
+    let plane = start(folder.path()).await;
+    for (line, allowed) in [
+        ("POST /healthz", "GET"),
+        ("DELETE /readyz", "GET"),
+        ("GET /v1/agent/enroll", "POST"),
+        ("GET /v1/agent/keys", "POST"),
+        ("PUT /v1/agent/sync", "POST"),
+    ] {
+        let io = TcpStream::connect(plane.addresses.main).await.unwrap();
+        let head = format!(
+            "{line} HTTP/1.1\r\nhost: control.example.test\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        let answer = ask(io, &head).await;
+        assert_eq!((status(&answer), header(&answer, "allow")), (405, Some(allowed)), "{line}: {answer}");
+        assert_eq!(header(&answer, "content-type"), Some("application/problem+json"), "{line}");
+    }
+    plane.end.send(()).unwrap();
+    tokio::time::timeout(PATIENCE, plane.ended).await.unwrap().unwrap().unwrap();
 }
 
 #[actix_web::test]

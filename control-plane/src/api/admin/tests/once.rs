@@ -1,8 +1,9 @@
 //! Creates with an idempotency key, tokens, people, and what the audit log says about all of it.
 
+use super::ground::Ground;
 use super::world::{As, Got, World, request, session, token};
 use crate::accounts::roles::Permission;
-use crate::store::admin_audit;
+use crate::store::{Engine, admin_audit};
 use actix_web::http::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -13,9 +14,8 @@ async fn create(world: &World, who: &As, path: &str, body: &Value, key: &str) ->
     world.send(request(who, Method::POST, path, Some(body)).insert_header((KEY, key.to_owned()))).await
 }
 
-#[actix_web::test]
-async fn the_same_create_with_the_same_key_is_done_once() {
-    let world = World::new().await;
+pub(super) async fn the_same_create_with_the_same_key_is_done_once(ground: &Ground) {
+    let world = ground.world().await;
     let owner = world.owner();
     let body = json!({ "minutes": 5 });
     let first = create(&world, &owner, "/v1/codes", &body, "key-0001").await;
@@ -39,9 +39,8 @@ async fn the_same_create_with_the_same_key_is_done_once() {
     assert_eq!(create(&world, &owner, "/v1/codes", &body, "short").await.status, 400);
 }
 
-#[actix_web::test]
-async fn what_was_shown_once_is_not_shown_to_another_session_of_the_same_person() {
-    let world = World::new().await;
+pub(super) async fn what_was_shown_once_is_not_shown_to_another_session_of_the_same_person(ground: &Ground) {
+    let world = ground.world().await;
     let body = json!({ "minutes": 5 });
     let first = create(&world, &world.owner(), "/v1/codes", &body, "key-0001").await.json();
     let (_, word) = session(&world.store, &world.one.tenant, &world.one.users["owner"], world.now()).await;
@@ -50,9 +49,8 @@ async fn what_was_shown_once_is_not_shown_to_another_session_of_the_same_person(
     assert!(!again.body.contains(first["code"].as_str().unwrap()));
 }
 
-#[actix_web::test]
-async fn a_key_is_forgotten_after_a_day_and_a_failed_create_keeps_none() {
-    let world = World::new().await;
+pub(super) async fn a_key_is_forgotten_after_a_day_and_a_failed_create_keeps_none(ground: &Ground) {
+    let world = ground.world().await;
     let token = token(
         &world.store,
         &world.one.tenant,
@@ -71,9 +69,8 @@ async fn a_key_is_forgotten_after_a_day_and_a_failed_create_keeps_none() {
     assert_eq!(first["id"], second["id"]);
 }
 
-#[actix_web::test]
-async fn twenty_at_once_with_one_key_create_one_thing() {
-    let world = World::new().await;
+pub(super) async fn twenty_at_once_with_one_key_create_one_thing(ground: &Ground) {
+    let world = ground.world().await;
     let owner = world.owner();
     let body = json!({ "email": "new@one.example.test", "role": "viewer" });
     let all = (0..20).map(|_| create(&world, &owner, "/v1/users", &body, "key-0001"));
@@ -84,9 +81,8 @@ async fn twenty_at_once_with_one_key_create_one_thing() {
     assert_eq!(ids.len(), 1);
 }
 
-#[actix_web::test]
-async fn a_token_lives_until_it_is_revoked_expires_or_its_owner_may_not_log_in() {
-    let world = World::new().await;
+pub(super) async fn a_token_lives_until_it_is_revoked_expires_or_its_owner_may_not_log_in(ground: &Ground) {
+    let world = ground.world().await;
     let owner = world.owner();
     let new = json!({ "name": "nightly", "scopes": ["agents-read"], "days": 2 });
     let make = || async {
@@ -119,9 +115,8 @@ async fn a_token_lives_until_it_is_revoked_expires_or_its_owner_may_not_log_in()
     assert!(!works(token).await && !works(lasting).await, "expired");
 }
 
-#[actix_web::test]
-async fn nobody_gives_a_token_more_than_they_have() {
-    let world = World::new().await;
+pub(super) async fn nobody_gives_a_token_more_than_they_have(ground: &Ground) {
+    let world = ground.world().await;
     let viewer = world.as_role(crate::accounts::roles::Role::Viewer);
     for (scopes, status) in
         [(json!(["agents-read"]), 201), (json!(["agents-read", "users-write"]), 403), (json!([]), 422)]
@@ -135,9 +130,8 @@ async fn nobody_gives_a_token_more_than_they_have() {
     }
 }
 
-#[actix_web::test]
-async fn a_change_of_role_ends_sessions_and_the_last_owner_stays() {
-    let world = World::new().await;
+pub(super) async fn a_change_of_role_ends_sessions_and_the_last_owner_stays(ground: &Ground) {
+    let world = ground.world().await;
     let owner = world.owner();
     let operator = world.as_role(crate::accounts::roles::Role::Operator);
     let path = |who: &str| format!("/v1/users/{}", world.one.users[who]);
@@ -154,9 +148,8 @@ async fn a_change_of_role_ends_sessions_and_the_last_owner_stays() {
     assert_eq!(world.ask(&owner, Method::GET, "/v1/session", None).await.status, 401);
 }
 
-#[actix_web::test]
-async fn every_change_is_in_the_audit_log_and_the_log_is_whole() {
-    let world = World::new().await;
+pub(super) async fn every_change_is_in_the_audit_log_and_the_log_is_whole(ground: &Ground) {
+    let world = ground.world().await;
     let owner = world.owner();
     let user = format!("/v1/users/{}", world.one.users["viewer"]);
     let agent = format!("/v1/agents/{}", world.one.agent);
@@ -202,9 +195,10 @@ async fn every_change_is_in_the_audit_log_and_the_log_is_whole() {
     assert_eq!((rest["items"][0]["number"].as_i64(), rest.get("next")), (Some(7), None));
 }
 
-#[actix_web::test]
-async fn the_database_refuses_to_change_the_audit_log_and_a_forged_one_is_noticed() {
-    let world = World::new().await;
+pub(super) async fn the_database_refuses_to_change_the_audit_log_and_a_forged_one_is_noticed(
+    ground: &Ground,
+) {
+    let world = ground.world().await;
     for _ in 0..3 {
         world.ask(&world.owner(), Method::POST, "/v1/codes", Some(&json!({}))).await;
     }
@@ -216,19 +210,24 @@ async fn the_database_refuses_to_change_the_audit_log_and_a_forged_one_is_notice
         assert!(tried.await.is_err(), "{sql}");
     }
     // Somebody who owns the database can take the refusal away.
+    let freed: &'static [&'static str] = match world.store.engine() {
+        Engine::Sqlite => &["drop trigger admin_audit_is_not_changed", "drop trigger admin_audit_is_not_cut"],
+        Engine::Postgres => &["drop trigger admin_audit_stays on admin_audit"],
+    };
     for (sql, what) in [
         ("update admin_audit set who = 'somebody else' where entry = 2", "changed"),
         ("delete from admin_audit where entry = 3", "cut off"),
         ("delete from admin_audit where entry = 1", "missing"),
     ] {
-        let world = World::new().await;
+        let world = ground.world().await;
         for _ in 0..3 {
             world.ask(&world.owner(), Method::POST, "/v1/codes", Some(&json!({}))).await;
         }
         let forged = world.store.write(move |tx| {
             Box::pin(async move {
-                sqlx::query("drop trigger admin_audit_is_not_changed").execute(tx.connection()).await?;
-                sqlx::query("drop trigger admin_audit_is_not_cut").execute(tx.connection()).await?;
+                for sql in freed {
+                    sqlx::query(*sql).execute(tx.connection()).await?;
+                }
                 Ok(sqlx::query(sql).execute(tx.connection()).await.map(drop)?)
             })
         });
@@ -241,9 +240,8 @@ async fn the_database_refuses_to_change_the_audit_log_and_a_forged_one_is_notice
     assert_eq!(verdict, Ok(3));
 }
 
-#[actix_web::test]
-async fn lists_are_read_page_by_page() {
-    let world = World::new().await;
+pub(super) async fn lists_are_read_page_by_page(ground: &Ground) {
+    let world = ground.world().await;
     let owner = world.owner();
     let mut seen = Vec::new();
     let mut path = "/v1/users?limit=2".to_owned();

@@ -1,8 +1,9 @@
 //! What holds for every route, by the document: nobody gets in without a credential, no page of strangers changes
 //! anything, another tenant's things do not exist, and the roles' table is kept.
 
+use super::ground::Ground;
 use super::sample::{Operation, document, operations};
-use super::world::{As, Things, World, request};
+use super::world::{As, Things, request};
 use crate::accounts::roles::{Permission, Role};
 use crate::accounts::sessions::{COOKIE, CSRF_HEADER, csrf_of};
 use crate::api::admin::access::TENANT_HEADER;
@@ -38,9 +39,8 @@ pub(super) fn path(operation: &Operation, things: &Things) -> String {
     operation.holes().into_iter().fold(operation.path.clone(), fill)
 }
 
-#[actix_web::test]
-async fn nobody_gets_in_without_a_credential() {
-    let world = World::new().await;
+pub(super) async fn nobody_gets_in_without_a_credential(ground: &Ground) {
+    let world = ground.world().await;
     let document = document();
     for operation in operations(&document) {
         let (path, body) = (path(&operation, &world.one), operation.body(&document));
@@ -76,9 +76,8 @@ async fn only_what_comes_before_a_login_is_open() {
     );
 }
 
-#[actix_web::test]
-async fn no_page_of_strangers_changes_anything() {
-    let world = World::new().await;
+pub(super) async fn no_page_of_strangers_changes_anything(ground: &Ground) {
+    let world = ground.world().await;
     let document = document();
     let entries = world.audit(&world.one.tenant).await.len();
     let word = &world.one.sessions["owner"];
@@ -118,9 +117,8 @@ async fn no_page_of_strangers_changes_anything() {
     assert_eq!(world.audit(&world.one.tenant).await.len(), entries, "something was changed");
 }
 
-#[actix_web::test]
-async fn things_of_another_tenant_do_not_exist() {
-    let world = World::new().await;
+pub(super) async fn things_of_another_tenant_do_not_exist(ground: &Ground) {
+    let world = ground.world().await;
     let document = document();
     let before = world.audit(&world.two.tenant).await.len();
     let mut called = 0;
@@ -150,9 +148,8 @@ async fn things_of_another_tenant_do_not_exist() {
     );
 }
 
-#[actix_web::test]
-async fn naming_another_tenant_helps_nobody_but_the_fleet() {
-    let world = World::new().await;
+pub(super) async fn naming_another_tenant_helps_nobody_but_the_fleet(ground: &Ground) {
+    let world = ground.world().await;
     let document = document();
     for operation in operations(&document).iter().filter(|operation| operation.permission().is_some()) {
         let permission = Permission::of(operation.permission().unwrap()).unwrap();
@@ -184,9 +181,8 @@ async fn naming_another_tenant_helps_nobody_but_the_fleet() {
     assert_eq!(got.json()["items"][0]["id"], world.two.agent.as_str());
 }
 
-#[actix_web::test]
-async fn every_route_keeps_the_table_of_roles_and_scopes() {
-    let world = World::new().await;
+pub(super) async fn every_route_keeps_the_table_of_roles_and_scopes(ground: &Ground) {
+    let world = ground.world().await;
     let document = document();
     for operation in operations(&document).iter().filter(|operation| operation.permission().is_some()) {
         let permission = Permission::of(operation.permission().unwrap()).expect("a permission of the table");
@@ -235,12 +231,9 @@ async fn routes_without_a_permission_concern_the_asking_account_only() {
     }
 }
 
-#[actix_web::test]
-async fn what_is_no_route_is_a_problem_document() {
-    let world = World::new().await;
-    for (method, path) in
-        [("GET", "/v1/nothing"), ("POST", "/v1/agents"), ("PUT", "/v1/session"), ("GET", "/v1")]
-    {
+pub(super) async fn what_is_no_route_is_a_problem_document(ground: &Ground) {
+    let world = ground.world().await;
+    for (method, path) in [("GET", "/v1/nothing"), ("POST", "/v1/agents/a/b/c"), ("GET", "/v1")] {
         let got = world.ask(&world.owner(), method.parse().unwrap(), path, None).await;
         assert_eq!(
             (got.status, got.header("content-type")),
@@ -248,4 +241,25 @@ async fn what_is_no_route_is_a_problem_document() {
             "{method} {path}"
         );
     }
+}
+
+pub(super) async fn a_method_that_an_address_does_not_have_is_refused_with_those_that_it_has(
+    ground: &Ground,
+) {
+    let world = ground.world().await;
+    let document = document();
+    let mut called = 0;
+    for operation in operations(&document) {
+        let has = |method: &str| document["paths"][&operation.path].get(method).is_some();
+        let path = path(&operation, &world.one);
+        for method in ["get", "post", "put", "patch", "delete"].into_iter().filter(|method| !has(method)) {
+            let got = world.ask(&world.owner(), method.to_uppercase().parse().unwrap(), &path, None).await;
+            let what = format!("{method} {}", operation.path);
+            assert_eq!((got.status, got.header("content-type")), (405, "application/problem+json"), "{what}");
+            assert_eq!(got.json()["code"], "method-not-allowed", "{what}");
+            assert!(got.header("allow").contains(&operation.method.to_uppercase()), "{what}: {got:?}");
+            called += 1;
+        }
+    }
+    assert!(called > 100);
 }

@@ -1,7 +1,7 @@
 //! What operators and finance people do with agents, as a whole; and that nothing of it goes unnoticed.
 
-use super::sample::{document, operations};
-use super::world::{As, Got, World, request};
+use super::ground::Ground;
+use super::world::{As, Got, World};
 use crate::accounts::roles::Role;
 use actix_web::http::Method;
 use serde_json::{Value, json};
@@ -16,56 +16,10 @@ async fn get(world: &World, path: &str) -> Got {
     world.ask(&world.owner(), Method::GET, path, None).await
 }
 
-#[actix_web::test]
-async fn every_change_that_the_document_names_leaves_an_entry_and_no_reading_does() {
-    // Calls that ask or log in, and those that need more than a right body; other tests make these.
-    const ASKS: [&str; 3] = [
-        "post /v1/agents/{id}/configuration/plan",
-        "post /v1/configuration/validate",
-        "post /v1/templates/{id}/plan",
-    ];
-    const NEEDS_MORE: [&str; 11] = [
-        "delete /v1/agents/{id}",
-        "delete /v1/me/totp",
-        "post /v1/agents/{id}/approve",
-        "post /v1/agents/{id}/revisions",
-        "post /v1/me/password",
-        "post /v1/me/totp",
-        "post /v1/me/totp/confirm",
-        "post /v1/session",
-        "post /v1/tenants",
-        "post /v1/users/{id}/password",
-        "put /v1/agents/{id}/template",
-    ];
-    let document = document();
-    for operation in operations(&document) {
-        let name = operation.name();
-        if operation.is_open() && operation.method == "get" || NEEDS_MORE.contains(&name.as_str()) {
-            continue;
-        }
-        let world = World::new().await;
-        let before = world.audit(&world.one.tenant).await.len();
-        let path = super::routes::path(&operation, &world.one);
-        // One's own session is ended by its own id.
-        let path = match name.as_str() {
-            "delete /v1/sessions/{id}" => format!("/v1/sessions/{}", world.one.session_ids["owner"]),
-            _ => path,
-        };
-        let asked = request(&world.owner(), operation.http(), &path, operation.body(&document).as_ref());
-        let got = world.send(asked.insert_header(("x-request-id", "request-7"))).await;
-        let entries = world.audit(&world.one.tenant).await.len() - before;
-        if !operation.changes() {
-            assert_eq!(entries, 0, "{name} is a reading");
-            continue;
-        }
-        assert!((200..300).contains(&got.status), "{name} needs more than a right body: {got:?}");
-        assert_eq!(entries, usize::from(!ASKS.contains(&name.as_str())), "{name}: {got:?}");
-    }
-}
-
-#[actix_web::test]
-async fn a_configuration_is_checked_planned_made_compared_exported_and_rolled_back() {
-    let world = World::new().await;
+pub(super) async fn a_configuration_is_checked_planned_made_compared_exported_and_rolled_back(
+    ground: &Ground,
+) {
+    let world = ground.world().await;
     let operator = world.as_role(Role::Operator);
     let agent = format!("/v1/agents/{}", world.one.agent);
     let (plan, revisions) = (format!("{agent}/configuration/plan"), format!("{agent}/revisions"));
@@ -102,9 +56,8 @@ async fn a_configuration_is_checked_planned_made_compared_exported_and_rolled_ba
     assert_eq!(get(&world, &format!("{revisions}/9")).await.status, 404);
 }
 
-#[actix_web::test]
-async fn a_template_is_rolled_to_its_agents_or_to_none() {
-    let world = World::new().await;
+pub(super) async fn a_template_is_rolled_to_its_agents_or_to_none(ground: &Ground) {
+    let world = ground.world().await;
     let operator = world.as_role(Role::Operator);
     let new =
         json!({ "name": "With notes", "toml": "version = 1\n# {{place}}\n[limits]\nnote = \"{{note}}\"\n" });
@@ -141,9 +94,8 @@ async fn a_template_is_rolled_to_its_agents_or_to_none() {
     assert_eq!(world.ask(&operator, Method::DELETE, &template, None).await.status, 204);
 }
 
-#[actix_web::test]
-async fn the_address_of_a_hook_is_shown_once_and_nowhere_else() {
-    let world = World::new().await;
+pub(super) async fn the_address_of_a_hook_is_shown_once_and_nowhere_else(ground: &Ground) {
+    let world = ground.world().await;
     let operator = world.as_role(Role::Operator);
     let hooks = format!("/v1/agents/{}/hooks", world.one.agent);
     let made = post(&world, &operator, &hooks, json!({ "connection": "cards", "headers": ["X-Shared"] }))
@@ -156,6 +108,15 @@ async fn the_address_of_a_hook_is_shown_once_and_nowhere_else() {
     assert_eq!(rotated.status, 201, "{rotated:?}");
     let new = rotated.json();
     assert!(new["url"] != made["url"] && new["id"] != made["id"] && new["headers"] == made["headers"]);
+    for (verb, is_off) in [("disable", true), ("enable", false)] {
+        let name = rotated.json()["id"].as_str().unwrap().to_owned();
+        let switched = world.ask(&operator, Method::POST, &format!("{hooks}/{name}/{verb}"), None).await;
+        assert_eq!(switched.status, 204);
+        let list = get(&world, &hooks).await;
+        let list = list.json();
+        let listed = list.as_array().unwrap().iter().find(|hook| hook["id"] == name.as_str()).unwrap();
+        assert_eq!(listed.get("disabled").is_some(), is_off, "{listed}");
+    }
     let gone = world.ask(&operator, Method::DELETE, &format!("{hooks}/{name}"), None).await;
     assert_eq!(gone.status, 404, "the one before is gone");
     let list = get(&world, &hooks).await;
@@ -164,7 +125,9 @@ async fn the_address_of_a_hook_is_shown_once_and_nowhere_else() {
     for text in [&list.body, &log] {
         assert!(!text.contains(secret) && !text.contains(new["url"].as_str().unwrap()));
     }
-    assert!(log.contains("hook.create") && log.contains("hook.rotate"));
+    assert!(
+        ["hook.create", "hook.rotate", "hook.disable", "hook.enable"].iter().all(|deed| log.contains(deed))
+    );
     let name = new["id"].as_str().unwrap();
     assert_eq!(world.ask(&operator, Method::DELETE, &format!("{hooks}/{name}"), None).await.status, 204);
     let bad =
@@ -172,9 +135,8 @@ async fn the_address_of_a_hook_is_shown_once_and_nowhere_else() {
     assert_eq!(bad.status, 409);
 }
 
-#[actix_web::test]
-async fn who_runs_agents_and_who_decides_about_postings_ask_for_different_things() {
-    let world = World::new().await;
+pub(super) async fn who_runs_agents_and_who_decides_about_postings_ask_for_different_things(ground: &Ground) {
+    let world = ground.world().await;
     let path = format!("/v1/agents/{}/commands", world.one.agent);
     let all = [
         ("run", [Role::Owner, Role::Operator, Role::Finance].as_slice()),
@@ -215,9 +177,8 @@ async fn who_runs_agents_and_who_decides_about_postings_ask_for_different_things
     assert_eq!((&shown["reason"], &shown["state"]), (&json!("month end"), &json!("waiting")));
 }
 
-#[actix_web::test]
-async fn a_sealed_secret_is_passed_on_and_not_shown() {
-    let world = World::new().await;
+pub(super) async fn a_sealed_secret_is_passed_on_and_not_shown(ground: &Ground) {
+    let world = ground.world().await;
     let operator = world.as_role(Role::Operator);
     let path = format!("/v1/agents/{}/secrets", world.one.agent);
     let armored = "-----BEGIN AGE ENCRYPTED FILE-----\nYWdlLWNhbmFyeQ==\n-----END AGE ENCRYPTED FILE-----\n";
@@ -236,9 +197,8 @@ async fn a_sealed_secret_is_passed_on_and_not_shown() {
     assert!(!plain.body.contains("a password"));
 }
 
-#[actix_web::test]
-async fn an_agent_is_approved_by_its_fingerprint_revoked_and_then_removed() {
-    let world = World::new().await;
+pub(super) async fn an_agent_is_approved_by_its_fingerprint_revoked_and_then_removed(ground: &Ground) {
+    let world = ground.world().await;
     let operator = world.as_role(Role::Operator);
     let path = format!("/v1/agents/{}", world.one.agent);
     let fingerprint = get(&world, &path).await.json()["fingerprint"].as_str().unwrap().to_owned();

@@ -109,7 +109,18 @@ impl World {
 
     pub(super) async fn with(providers: Vec<ProviderSettings>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&format!("sqlite:{}/control.db", folder.path().display())).await.unwrap();
+        let database = format!("sqlite:{}/control.db", folder.path().display());
+        Self::made(&database, providers, folder).await
+    }
+
+    /// On a database that is there.
+    #[cfg(unix)]
+    pub(super) async fn on(database: &str) -> Self {
+        Self::made(database, Vec::new(), tempfile::tempdir().unwrap()).await
+    }
+
+    async fn made(database: &str, providers: Vec<ProviderSettings>, folder: tempfile::TempDir) -> Self {
+        let store = Store::open(database).await.unwrap();
         let clock = Clock::manual(Timestamp::from_timestamp_millis(1_800_000_000_000).unwrap());
         let public = Url::parse(PUBLIC).unwrap();
         let mut settings = Settings::defaults();
