@@ -112,10 +112,15 @@ async fn a_flow_that_is_renamed_on_the_machine_books_nothing_again() {
         .collect();
     let bookable: BTreeSet<&str> = stage.bookable().into_iter().map(|report| report.id.as_str()).collect();
     assert_eq!(told, bookable);
-    // Under its former name it goes on where it was.
+    // Under its former name it goes on where it was: what it reads again it knows, and marks.
     std::fs::write(&file, former).unwrap();
     let report = stage.run().await;
-    assert_eq!((&report["posted"], &report["acknowledged"]), (&json!(0), &json!(told.len())), "{report}");
+    assert_eq!(
+        (&report["posted"], &report["held"], &report["new"]),
+        (&json!(0), &json!(0), &json!(0)),
+        "{report}"
+    );
+    assert!(report["acknowledged"].as_u64().unwrap() > 0, "{report}");
     assert_eq!(Books::of(&stage.sandbox.epicor.state()), booked);
 }
 

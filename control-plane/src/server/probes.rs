@@ -5,7 +5,7 @@ use crate::api::problem::only;
 use crate::drain::Drain;
 use crate::metrics::{CONTENT_TYPE, Metrics};
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE as TYPE};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, web};
 use purser_proto::link::Problem;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -56,8 +56,8 @@ impl Probes {
     pub(super) fn routes(self, config: &mut web::ServiceConfig) {
         config
             .app_data(web::Data::new(self))
-            .service(web::resource("/healthz").route(web::get().to(healthz)).default_service(only("GET")))
-            .service(web::resource("/readyz").route(web::get().to(readyz)).default_service(only("GET")))
+            .service(probe("/healthz", healthz))
+            .service(probe("/readyz", readyz))
             .service(web::resource("/metrics").route(web::get().to(figures)).default_service(only("GET")));
     }
 
@@ -70,6 +70,18 @@ impl Probes {
             Err(_) => Err("the store does not answer"),
         }
     }
+}
+
+/// Some monitors ask without wanting the answer's body.
+fn probe<F, A>(path: &str, handler: F) -> Resource
+where
+    F: Handler<A, Output = HttpResponse> + Clone,
+    A: FromRequest + 'static,
+{
+    web::resource(path)
+        .route(web::get().to(handler.clone()))
+        .route(web::head().to(handler))
+        .default_service(only("GET, HEAD"))
 }
 
 /// Whether the process lives. Says nothing about the store: a restart would not mend that.

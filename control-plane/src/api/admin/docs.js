@@ -8,6 +8,10 @@ const make = (tag, text, name) => {
   return element;
 };
 
+// Words between backticks are code.
+const written = (element, text) =>
+  element.replaceChildren(...text.split('`').map((part, at) => (at % 2 ? make('code', part) : part)));
+
 const methods = ['get', 'post', 'put', 'patch', 'delete'];
 
 const resolved = (api, schema) => {
@@ -98,7 +102,7 @@ const draw = (api, wanted) => {
 fetch('/v1/openapi.json')
   .then((answer) => answer.json())
   .then((api) => {
-    document.getElementById('about').textContent = api.info.description ?? '';
+    written(document.getElementById('about'), api.info.description ?? '');
     const find = document.getElementById('find');
     find.addEventListener('input', () => draw(api, find.value.trim().toLowerCase()));
     draw(api, '');

@@ -32,6 +32,10 @@ async fn at_the_end_parked_requests_are_answered_at_once_and_idle_connections_cl
 async fn readiness_says_no_once_the_end_has_begun_and_health_stays() {
     let served = serve(settings(|_| {}));
     assert_eq!(status(&served.get("/readyz").await), 200);
+    let head = "HEAD /healthz HTTP/1.1\r\nhost: control.example.test\r\nconnection: close\r\n\r\n";
+    let answer = served.ask(head).await;
+    assert_eq!(status(&answer), 200);
+    assert!(answer.ends_with("\r\n\r\n"), "a body: {answer}");
     served.drain.leave();
     let answer = served.get("/readyz").await;
     assert_eq!(status(&answer), 503);

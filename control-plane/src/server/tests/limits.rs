@@ -116,6 +116,8 @@ async fn a_body_keeps_its_part_of_the_room_until_its_request_is_answered() {
     let mut first = served.connect().await;
     let head = "POST /keeps HTTP/1.1\r\nhost: a\r\ncontent-length: 60000\r\n\r\n";
     first.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    // Nothing else takes room before it has what it needs.
+    tokio::time::timeout(PATIENCE, KEPT.notified()).await.unwrap();
     let until = async |expected: u16| {
         let head = "POST /length HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 60000\r\n\r\n";
         while status(&served.ask(&format!("{head}{body}")).await) != expected {}

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 /// Longer than anything takes that works.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -96,7 +97,11 @@ async fn parked(request: HttpRequest, drain: web::Data<Drain>) -> HttpResponse {
     HttpResponse::Ok().body("sent home")
 }
 
+/// Told when `/keeps` has a body.
+static KEPT: Notify = Notify::const_new();
+
 async fn keeps(body: web::Bytes, drain: web::Data<Drain>) -> HttpResponse {
+    KEPT.notify_one();
     drain.begun().await;
     HttpResponse::Ok().body(body.len().to_string())
 }

@@ -125,8 +125,8 @@ async fn a_known_address_names_its_methods() {
     let folder = tempfile::tempdir().unwrap();
     let plane = start(folder.path()).await;
     for (line, allowed) in [
-        ("POST /healthz", "GET"),
-        ("DELETE /readyz", "GET"),
+        ("POST /healthz", "GET, HEAD"),
+        ("DELETE /readyz", "GET, HEAD"),
         ("GET /v1/agent/enroll", "POST"),
         ("GET /v1/agent/keys", "POST"),
         ("PUT /v1/agent/sync", "POST"),
