@@ -8,6 +8,7 @@
 //! - [`intake`]: records to planned or held postings;
 //! - `posting`: looking up, claiming, writing, settling, acknowledging;
 //! - `reread`: reading records again that have waited, right before they are claimed;
+//! - `trail`: the audit entries of postings;
 //! - `kin`: the same spend under another id of the source; `rivals`: the same record under another flow;
 //! - `mirror`: the reference data a flow validates against; `limits`: the machine's guard rails;
 //! - [`merchants`]: which vendor a merchant is, as people chose;
