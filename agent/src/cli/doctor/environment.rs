@@ -96,23 +96,33 @@ fn configuration(context: &Context, checks: &mut Vec<ProbeResult>) -> Option<Val
             Some(config)
         }
         Err(error) => {
-            match error.downcast_ref::<ConfigError>() {
-                Some(ConfigError::Refused { findings, .. }) => {
-                    checks.extend(findings.iter().map(|finding| {
-                        let mut shown = finding.clone();
-                        let fix = std::mem::take(&mut shown.fix);
-                        let seen = shown.to_string().trim_end_matches("; ").to_owned();
-                        check("configuration", Verdict::Fail, seen, fix)
-                    }));
-                }
-                Some(ConfigError::Unreadable { .. }) | None => checks.push(check(
-                    "configuration",
-                    Verdict::Fail,
-                    format!("{file} cannot be read: {}", error.root_cause()),
-                    format!("write a first one with `purser config example --file {file}`"),
-                )),
-            }
+            checks.extend(refused(context.config_file(), &error));
             None
+        }
+    }
+}
+
+/// Why a configuration cannot be used. Guard rails are a file of their own, which is named where it is the one.
+fn refused(file: &Path, error: &anyhow::Error) -> Vec<ProbeResult> {
+    let failed = |seen: String, fix: String| check("configuration", Verdict::Fail, seen, fix);
+    match error.downcast_ref::<ConfigError>() {
+        Some(ConfigError::Refused { path, findings }) => {
+            let place = if path == file { String::new() } else { format!("{}: ", path.display()) };
+            let told = findings.iter().map(|finding| {
+                let mut shown = finding.clone();
+                let fix = std::mem::take(&mut shown.fix);
+                failed(format!("{place}{}", shown.to_string().trim_end_matches("; ")), fix)
+            });
+            told.collect()
+        }
+        Some(ConfigError::Unreadable { path, .. }) if path != file => {
+            let seen = format!("{} cannot be read: {}", path.display(), error.root_cause());
+            vec![failed(seen, "let the agent read it; limits that cannot be read are not none".to_owned())]
+        }
+        Some(ConfigError::Unreadable { .. }) | None => {
+            let file = file.display();
+            let fix = format!("write a first one with `purser config example --file {file}`");
+            vec![failed(format!("{file} cannot be read: {}", error.root_cause()), fix)]
         }
     }
 }
@@ -239,6 +249,27 @@ mod tests {
     use crate::cli::tests::{open, sample};
     use crate::store::Batch;
     use spend::posting::{Posting, PostingState};
+
+    #[test]
+    fn guard_rails_that_are_refused_are_named_as_the_file_to_mend() {
+        let home = tempfile::tempdir().unwrap();
+        let rails = home.path().join("guard-rails.toml");
+        let own = home.path().join("purser.toml");
+        let told = || {
+            let error = crate::config::guard_rails::LocalRails::load(home.path()).unwrap_err();
+            refused(&own, &error.into()).remove(0)
+        };
+        std::fs::write(&rails, "version = 1\nrename_flows = \"yes\"\n").unwrap();
+        assert!(
+            told().detail.starts_with(&format!("{}: configuration (line 2", rails.display())),
+            "{:?}",
+            told()
+        );
+        std::fs::remove_file(&rails).unwrap();
+        std::fs::create_dir(&rails).unwrap();
+        assert!(told().detail.starts_with(&format!("{} cannot be read", rails.display())), "{:?}", told());
+        assert!(!told().fix.contains("config example"), "{:?}", told());
+    }
 
     #[test]
     fn a_flow_that_is_gone_is_named_while_it_has_postings_under_way() {

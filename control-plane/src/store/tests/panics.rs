@@ -17,8 +17,10 @@ pub(super) async fn a_panic_undoes_its_operation_and_no_other(store: Store) {
         |name: String| store.append(move |tx| Box::pin(async move { tenants::create(tx, &name, 1).await }));
     // What is asked meanwhile comes into one transaction.
     let (go, wait) = tokio::sync::oneshot::channel::<()>();
+    let (begun, has_begun) = tokio::sync::oneshot::channel::<()>();
     let first = store.append(move |_| {
         Box::pin(async move {
+            begun.send(()).unwrap();
             wait.await.unwrap();
             Ok(())
         })
@@ -29,9 +31,13 @@ pub(super) async fn a_panic_undoes_its_operation_and_no_other(store: Store) {
         }
         go.send(()).unwrap();
     };
-    let both =
-        (0..15).map(|n| futures_util::future::join(panics(format!("panics{n}")), good(format!("good{n}"))));
-    let (first, (), both) = tokio::join!(first, release, futures_util::future::join_all(both));
+    let both = async {
+        // Not before the first has the writer for itself: else it would take some of these along.
+        has_begun.await.unwrap();
+        let pair = |n| futures_util::future::join(panics(format!("panics{n}")), good(format!("good{n}")));
+        futures_util::future::join_all((0..15).map(pair)).await
+    };
+    let (first, (), both) = tokio::join!(first, release, both);
     first.unwrap();
     for (panicked, good) in both {
         assert!(matches!(panicked, Err(StoreError::Panicked)), "{panicked:?}");
