@@ -176,3 +176,22 @@ async fn a_message_that_is_too_large_is_not_read() {
     assert_eq!((refused.status, refused.problem().code.as_str()), (413, problem::TOO_LARGE));
     house.plane.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_written_while_a_leap_is_doubted_keeps_its_time() {
+    let clock = Clock::manual(Clock::system().now());
+    let house = House::at(clock.clone()).await;
+    let agent = house.plane.agent(&house.tenant).await;
+    let body = serde_json::to_vec(&agent.says_nothing()).unwrap();
+    sweep_once(&house.plane.services).await.unwrap();
+    clock.set_by(TimeDelta::days(2));
+    sweep_once(&house.plane.services).await.unwrap();
+    let assertion = agent.assert(&agent.id, SYNC, &body);
+    assert_eq!(agent.post(SYNC, body, Some(assertion)).await.status, 200);
+    sweep_once(&house.plane.services).await.unwrap();
+    let mut connection = house.plane.services.store.read().await.unwrap();
+    let seen = crate::store::agents::by_id(&mut connection, &agent.id).await.unwrap().unwrap().last_seen;
+    assert_eq!(seen, Some(crate::clock::millis(&clock)));
+    drop(connection);
+    house.plane.stop().await;
+}
