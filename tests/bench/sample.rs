@@ -7,6 +7,7 @@ use spend::money::{Currency, Money};
 use spend::plan::{DocumentReference, JournalLine, PlannedDocument, PostingPlan, Stage};
 use spend::posting::{ErpReceipt, Posting, PostingState};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const EXPENSES: u32 = 5;
 
@@ -35,8 +36,8 @@ pub(crate) fn acknowledged(n: u32) -> Posting {
         source_id: document.source_id.clone(),
         revision: document.revision.clone(),
         total: plan.total,
-        document,
-        plan: Some(plan),
+        document: Arc::new(document),
+        plan: Some(Arc::new(plan)),
         state: PostingState::Acknowledged { receipt, posted_at: at(n), at: at(n), unmarked: None },
         attempts: 1,
         failures: 0,

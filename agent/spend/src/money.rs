@@ -200,10 +200,10 @@ impl Money {
     /// The plain decimal text with exactly the currency's decimals, e.g. `-12.50`. The inverse of [`Money::parse`].
     pub fn to_decimal(&self) -> String {
         let decimals = self.currency.decimals() as usize;
-        let digits = format!("{:0>width$}", self.minor.unsigned_abs(), width = decimals + 1);
-        let (whole, fraction) = digits.split_at(digits.len() - decimals);
+        let scale = 10_u64.pow(self.currency.decimals().into());
+        let (whole, fraction) = (self.minor.unsigned_abs() / scale, self.minor.unsigned_abs() % scale);
         let sign = if self.minor < 0 { "-" } else { "" };
-        if decimals == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+        if decimals == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction:0>decimals$}") }
     }
 
     /// The sum of two amounts of one currency.

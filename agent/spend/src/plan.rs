@@ -77,7 +77,7 @@ fn short_hash(parts: &[&str], len: usize) -> String {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }
-    hasher.finalize().to_hex().chars().take(len).collect()
+    hasher.finalize().to_hex()[..len].to_owned()
 }
 
 impl PostingKey {

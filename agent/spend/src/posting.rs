@@ -14,6 +14,7 @@ use crate::now::Tick;
 use crate::plan::{PostingPlan, Stage};
 use crate::route::Route;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 mod delay;
 mod event;
@@ -210,10 +211,10 @@ pub struct Posting {
     pub source_id: SourceId,
     /// Of which state of it.
     pub revision: Revision,
-    /// The record as it was read.
-    pub document: SpendDocument,
-    /// What will be or was written; `None` while findings prevent a plan.
-    pub plan: Option<PostingPlan>,
+    /// The record as it was read. Shared by the states that the posting goes through.
+    pub document: Arc<SpendDocument>,
+    /// What will be or was written; `None` while findings prevent a plan. Shared likewise.
+    pub plan: Option<Arc<PostingPlan>>,
     /// Spend total of the record, for lists and statements.
     pub total: Money,
     /// Where it stands.

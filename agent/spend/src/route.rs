@@ -99,6 +99,7 @@ mod tests {
     use crate::mapping::DocumentKind;
     use crate::posting::{Hold, PostingPolicy};
     use crate::sample::{document, line, moment, plan, rules};
+    use std::sync::Arc;
 
     fn route() -> Route {
         let company = CompanyId::from("EPIC06");
@@ -166,7 +167,7 @@ mod tests {
             assert_eq!(posting.was_begun(), begun, "{:?}", posting.state);
             assert_eq!(posting.may_have_booked(&posting.document, &route()), begun);
         }
-        let mut other = posting().document;
+        let mut other = Arc::unwrap_or_clone(posting().document);
         other.source_id = SourceId::from("another");
         assert!(!handled(false).may_have_booked(&other, &route()), "another record");
         other.part_of = Some(posting().source_id);

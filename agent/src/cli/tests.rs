@@ -12,6 +12,7 @@ use spend::document::SpendDocument;
 use spend::ids::{ConnectionId, FlowId};
 use spend::posting::{Hold, Posting, PostingState};
 use std::path::Path;
+use std::sync::Arc;
 
 const CANARY: &str = "CANARY-bramble";
 
@@ -182,7 +183,7 @@ pub(super) fn sample(id: &str) -> Posting {
         source_id: document.source_id.clone(),
         revision: document.revision.clone(),
         total: document.total_or_zero(),
-        document,
+        document: Arc::new(document),
         plan: None,
         state: PostingState::Planned,
         attempts: 0,

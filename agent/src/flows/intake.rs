@@ -17,6 +17,7 @@ use spend::watermark::Watermark;
 use spend::{Date, Timestamp};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// What the audit trail calls a lost mark that is set again.
 const MARK_AGAIN: &str = "mark-again";
@@ -245,7 +246,7 @@ impl SpendFlow {
             Ok((plan, notes)) => {
                 session.note(&plan.key, notes);
                 session.report.planned += 1;
-                (Event::Replanned(Box::new(plan), Box::new(document)), "replanned")
+                (Event::Replanned(Arc::new(plan), Arc::new(document)), "replanned")
             }
             Err(findings) => (Event::Held(findings), "held"),
         };

@@ -51,7 +51,8 @@ impl SpendFlow {
                 session.spent.take_back(&earlier, days.flow.day, &session.run);
                 session.together.take_back(&earlier.on_machine(), days.together.day, &session.run);
             }
-            let findings = match self.count(one.posting.plan.as_ref(), session, now.at.date_naive(), &days) {
+            let findings = match self.count(one.posting.plan.as_deref(), session, now.at.date_naive(), &days)
+            {
                 Ok(counted) => {
                     one.posting.counted = counted;
                     allowed.push(one);

@@ -218,7 +218,7 @@ fn expect(
         ..
     }) = same
     {
-        return (Would::Post { plan: Box::new(plan.clone()) }, Vec::new());
+        return (Would::Post { plan: Box::new(PostingPlan::clone(plan)) }, Vec::new());
     }
     // What only a reading had held is planned anew as soon as it is offered again.
     let same = same.filter(|posting| !is_released(posting, known) && !posting.is_reported_failed());

@@ -12,6 +12,7 @@ use spend::document::SpendDocument;
 use spend::finding::{Finding, FindingCode};
 use spend::ids::{PostingKey, SourceId};
 use spend::posting::{ErpReceipt, Event, Failure, FailureClass, Posting, PostingState, TransitionError};
+use std::sync::Arc;
 
 /// Who asks for a decision, and why; both end in the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,7 +233,7 @@ impl SpendFlow {
         match plan_document(&document, &self.settings, &against) {
             Ok((plan, notes)) => {
                 session.note(&plan.key, notes);
-                let event = Event::Replanned(Box::new(plan), Box::new(document));
+                let event = Event::Replanned(Arc::new(plan), Arc::new(document));
                 let (replanned, entry) = self.step(session, posting, event)?;
                 let mut batch = Batch::new();
                 batch.audit(self.decision_entry(session, posting, decision, "replay"));

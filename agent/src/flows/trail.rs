@@ -34,7 +34,7 @@ impl SpendFlow {
     /// The audit entry of a transition that has led to `posting`'s present state.
     pub(super) fn audit(&self, session: &Session, posting: &Posting, event: &str) -> Entry {
         let planned = matches!(event, "planned" | "replanned" | OFFERED_AGAIN);
-        let plan = posting.plan.as_ref().filter(|_| planned);
+        let plan = posting.plan.as_deref().filter(|_| planned);
         let transition = Transition {
             attempts: posting.attempts,
             event,

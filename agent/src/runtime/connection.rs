@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use spend::Date;
 use spend::ids::{CompanyId, ConnectionId, SourceId};
+use spend::mapping::DocumentKind;
 use spend::mirror::{MirrorChange, MirrorEntry, ReferenceSet};
 use spend::plan::PostingPlan;
 use spend::posting::{ErpReceipt, Failure, FailureClass, LookUp};
@@ -169,13 +170,13 @@ impl SpendSource for ConnectionSource {
 /// A connection in the role of an ERP.
 pub struct ConnectionErp {
     handle: ConnectionHandle,
-    /// Asked without the actor: it is a property of the settings, no call.
-    unique: Arc<dyn Fn(&PostingPlan) -> bool + Send + Sync>,
+    /// Known without the actor: it is a property of the settings.
+    unique: &'static [DocumentKind],
 }
 
 impl ConnectionErp {
-    /// The ERP role of a connection; `unique` as [`ErpTarget::refuses_duplicates`].
-    pub fn new(handle: ConnectionHandle, unique: Arc<dyn Fn(&PostingPlan) -> bool + Send + Sync>) -> Self {
+    /// The ERP role of a connection; `unique` lists the kinds of which it refuses duplicates.
+    pub fn new(handle: ConnectionHandle, unique: &'static [DocumentKind]) -> Self {
         Self { handle, unique }
     }
 }
@@ -206,7 +207,7 @@ impl ErpTarget for ConnectionErp {
     }
 
     fn refuses_duplicates(&self, plan: &PostingPlan) -> bool {
-        (self.unique)(plan)
+        self.unique.contains(&plan.document.kind())
     }
 
     async fn reference_data(&self, company: &CompanyId) -> Result<ReferenceData, Failure> {

@@ -16,6 +16,7 @@ use crate::vendors::{StoreKeeper, StoreNotes};
 use chrono::TimeDelta;
 use purser_proto::validate::{ValidConfig, ValidConnection, ValidFlow, ValidReference};
 use spend::ids::{CompanyId, ConnectionId};
+use spend::mapping::DocumentKind;
 use spend::posting::PostingPolicy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -88,23 +89,13 @@ pub(super) fn start_flow(
     let settings = FlowSettings::new(config, route, &parts.config.guard_rails, &parts.machine);
     let source = connections.get(&config.source).cloned();
     let target = connections.get(&config.target).cloned();
-    let unique = unique_rule(config, parts);
+    let unique = unique_kinds(config, parts);
     let (store, clock, policy) = (parts.store.clone(), parts.clock.clone(), parts.policy.clone());
     FlowHandle::start(config.id.clone(), policy, parts.clock.clone(), move |progress, lease| {
         // Proven by validation: a flow refers to connections that exist.
         let source = source.clone().expect("the configuration names an existing source");
         let target = target.clone().expect("the configuration names an existing target");
-        build_flow(
-            &settings,
-            &store,
-            &clock,
-            source,
-            target,
-            Arc::clone(&unique),
-            stopping.clone(),
-            progress,
-            lease,
-        )
+        build_flow(&settings, &store, &clock, source, target, unique, stopping.clone(), progress, lease)
     })
 }
 
@@ -115,7 +106,7 @@ fn build_flow(
     clock: &Clock,
     source: ConnectionHandle,
     target: ConnectionHandle,
-    unique: UniqueRule,
+    unique: &'static [DocumentKind],
     stopping: watch::Receiver<bool>,
     progress: watch::Sender<RunReport>,
     lease: Lease,
@@ -150,7 +141,7 @@ pub(super) fn start_reference(
         ReferenceFlow::new(
             settings.clone(),
             store.clone(),
-            Arc::new(ConnectionErp::new(from, Arc::new(|_| false))),
+            Arc::new(ConnectionErp::new(from, &[])),
             Arc::new(ConnectionReference(to)),
             clock.clone(),
             stopping.clone(),
@@ -160,11 +151,8 @@ pub(super) fn start_reference(
     })
 }
 
-type UniqueRule = Arc<dyn Fn(&spend::plan::PostingPlan) -> bool + Send + Sync>;
-
-fn unique_rule(config: &ValidFlow, parts: &Parts) -> UniqueRule {
-    let target = parts.config.connection(&config.target);
-    let rule =
-        target.and_then(|c| registry::vendor(&c.kind).map(|vendor| (vendor.unique, c.settings.clone())));
-    Arc::new(move |plan| rule.as_ref().is_some_and(|(unique, settings)| unique(settings, plan)))
+/// Kinds of documents of which the flow's ERP refuses duplicates.
+fn unique_kinds(config: &ValidFlow, parts: &Parts) -> &'static [DocumentKind] {
+    let Some(target) = parts.config.connection(&config.target) else { return &[] };
+    registry::vendor(&target.kind).map_or(&[], |vendor| (vendor.unique)(&target.settings))
 }

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use purser_proto::validate::ValidConnection;
 use serde_json::{Map, Value};
 use spend::ids::{CompanyId, ConnectionId};
-use spend::plan::PostingPlan;
+use spend::mapping::DocumentKind;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +45,8 @@ pub struct VendorKind {
     pub schema: fn() -> Value,
     /// Checks its settings: every finding in words, with the path below `settings`.
     pub check: SettingsCheck,
-    /// Whether, with these settings, the ERP itself refuses a second document under the plan's reference.
-    pub unique: fn(&Map<String, Value>, &PostingPlan) -> bool,
+    /// Kinds of documents of which, with these settings, the ERP itself refuses a second one under the same reference.
+    pub unique: fn(&Map<String, Value>) -> &'static [DocumentKind],
     /// The books that a flow's company leads to, with these settings; `None` = its name does not tell them from others.
     pub books: fn(&Map<String, Value>, &CompanyId) -> Option<String>,
     /// How its webhooks are received; `None` = it sends none that are understood.

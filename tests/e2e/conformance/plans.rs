@@ -12,6 +12,7 @@ use spend::plan::{DocumentReference, InvoiceLine, JournalLine, PlannedDocument, 
 use spend::posting::{Posting, PostingState};
 use spend::reference::ReferenceData;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a plan is made of.
 #[derive(Clone, Debug)]
@@ -151,8 +152,8 @@ fn posting(plan: &PostingPlan) -> Posting {
         flow: FlowId::from("conformance"),
         source_id,
         revision,
-        document,
-        plan: Some(plan.clone()),
+        document: Arc::new(document),
+        plan: Some(Arc::new(plan.clone())),
         total: plan.total,
         state: PostingState::Claimed { at: noon() },
         attempts: 1,

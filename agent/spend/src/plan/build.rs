@@ -175,18 +175,24 @@ fn description(parts: &[&str], longest: usize) -> String {
     let parts: Vec<String> = parts.iter().map(|part| clean(part)).filter(|part| !part.is_empty()).collect();
     let joined = parts.join(", ");
     let whole = if joined.is_empty() { "Expenses" } else { &joined };
-    whole.chars().take(longest).collect::<String>().trim_end().to_owned()
+    let end = whole.char_indices().nth(longest).map_or(whole.len(), |(at, _)| at);
+    whole[..end].trim_end().to_owned()
 }
 
 /// One line of text: runs of white space and control characters become one space; invisible marks that turn the
 /// direction of text around are dropped.
 fn clean(text: &str) -> String {
-    let spaced: String = text
-        .chars()
-        .filter(|c| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'))
-        .map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c })
-        .collect();
-    spaced.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    let is_invisible = |c: &char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars().filter(|c| !is_invisible(c)) {
+        if !c.is_control() && !c.is_whitespace() {
+            line.push(c);
+        } else if !line.is_empty() && !line.ends_with(' ') {
+            line.push(' ');
+        }
+    }
+    line.truncate(line.trim_end().len());
+    line
 }
 
 fn cancelled(valid: &ValidatedDocument) -> Finding {

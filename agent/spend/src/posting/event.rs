@@ -7,6 +7,7 @@ use crate::finding::Finding;
 use crate::ids::{PostingKey, Revision};
 use crate::plan::PostingPlan;
 use chrono::TimeDelta;
+use std::sync::Arc;
 
 /// How a flow retries and settles.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub enum Event {
     AcknowledgeFailed(Failure),
     /// The same revision was read and planned again, with the rules and reference data of today. A hold that only data
     /// or rules caused becomes planned; any other keeps waiting, with the new plan, for [`Event::Replay`].
-    Replanned(Box<PostingPlan>, Box<SpendDocument>),
+    Replanned(Arc<PostingPlan>, Arc<SpendDocument>),
     /// Validation or a guard rail forbids it.
     Held(Vec<Finding>),
     /// As [`Event::Held`], while a part of the document stands in the ERP.

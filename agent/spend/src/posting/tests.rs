@@ -376,23 +376,27 @@ fn replaying_what_is_posted_resolves_to_the_same_document() {
 fn a_held_record_is_planned_again_and_never_with_the_plan_of_another() {
     let planned = sample_posting();
     let finding = Finding::document(FindingCode::CategoryUnmapped, "category", "", "unmapped", "map it");
-    let held =
-        Posting::held(planned.flow.clone(), planned.document.clone(), None, vec![finding.clone()], moment(0));
+    let held = Posting::held(
+        planned.flow.clone(),
+        SpendDocument::clone(&planned.document),
+        None,
+        vec![finding.clone()],
+        moment(0),
+    );
     assert_eq!((&held.key, held.total), (&planned.key, planned.total));
     assert_eq!(held.apply(Event::Replay, &policy(), 1.0, &moment(1).into()), Err(TransitionError::NoPlan));
     let plan = planned.plan.clone().unwrap();
-    let replanned =
-        held.after(Event::Replanned(Box::new(plan.clone()), Box::new(planned.document.clone())), 1);
+    let replanned = held.after(Event::Replanned(plan.clone(), planned.document.clone()), 1);
     assert_eq!(replanned.state, PostingState::Planned);
     assert_eq!(replanned.plan.as_ref(), Some(&plan));
 
-    let other = PostingPlan { key: PostingKey::from("other"), ..plan.clone() };
-    let foreign = Event::Replanned(Box::new(other), Box::new(planned.document.clone()));
+    let other = PostingPlan { key: PostingKey::from("other"), ..PostingPlan::clone(&plan) };
+    let foreign = Event::Replanned(Arc::new(other), planned.document.clone());
     assert!(matches!(
         held.apply(foreign, &policy(), 1.0, &moment(1).into()),
         Err(TransitionError::OtherPosting { .. })
     ));
-    let again = Event::Replanned(Box::new(plan), Box::new(planned.document.clone()));
+    let again = Event::Replanned(plan, planned.document.clone());
     assert_eq!(
         in_doubt().apply(again, &policy(), 1.0, &moment(6).into()),
         Err(illegal(&in_doubt(), "replanned"))
@@ -407,7 +411,7 @@ fn a_held_record_is_planned_again_and_never_with_the_plan_of_another() {
 fn planning_again_never_overrides_what_only_a_person_may_decide() {
     let replanned = || {
         let posting = sample_posting();
-        Event::Replanned(Box::new(posting.plan.unwrap()), Box::new(posting.document))
+        Event::Replanned(posting.plan.unwrap(), posting.document)
     };
     let held_for = |code| {
         let finding = Finding::document(code, "", "", "wrong", "mend it");
@@ -567,7 +571,7 @@ fn some_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Superseded { by: Revision::from("2") }),
         1 => Just({
             let posting = sample_posting();
-            Event::Replanned(Box::new(posting.plan.unwrap()), Box::new(posting.document))
+            Event::Replanned(posting.plan.unwrap(), posting.document)
         }),
     ]
 }

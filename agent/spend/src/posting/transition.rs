@@ -15,6 +15,7 @@ use crate::ids::{PostingKey, Revision};
 use crate::now::Now;
 use crate::plan::PostingPlan;
 use chrono::TimeDelta;
+use std::sync::Arc;
 
 impl Posting {
     /// The posting after an event. `jitter` (0 to 1, drawn by the caller) spreads retries.
@@ -43,7 +44,7 @@ impl Posting {
             Event::Released => self.release(name),
             Event::Acknowledged => self.acknowledge(&moment, name),
             Event::AcknowledgeFailed(failure) => self.acknowledge_failed(&failure, &moment, name),
-            Event::Replanned(plan, document) => self.replan(*plan, *document, name),
+            Event::Replanned(plan, document) => self.replan(&plan, &document, name),
             Event::Held(findings) => self.hold_for(findings, false, &moment, name),
             Event::HeldUnfinished(findings) => self.hold_for(findings, true, &moment, name),
             Event::Replay => self.replay(&moment, name),
@@ -338,8 +339,8 @@ impl Posting {
 
     fn replan(
         &self,
-        plan: PostingPlan,
-        document: SpendDocument,
+        plan: &Arc<PostingPlan>,
+        document: &Arc<SpendDocument>,
         event: &'static str,
     ) -> Result<Posting, TransitionError> {
         let found = PostingKey::derive(&self.flow, &document.source_id, &document.revision);
@@ -350,8 +351,8 @@ impl Posting {
         }
         let replanned = |state| Posting {
             total: plan.total,
-            plan: Some(plan.clone()),
-            document: document.clone(),
+            plan: Some(Arc::clone(plan)),
+            document: Arc::clone(document),
             ..self.with_state(state)
         };
         match &self.state {

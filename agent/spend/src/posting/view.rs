@@ -7,6 +7,7 @@ use crate::finding::{Finding, FindingCode};
 use crate::ids::{FlowId, PostingKey};
 use crate::money::Money;
 use crate::plan::PostingPlan;
+use std::sync::Arc;
 
 impl PostingState {
     /// The word for it, as it is stored and shown.
@@ -45,7 +46,7 @@ impl Posting {
         Self {
             key: plan.key.clone(),
             total: plan.total,
-            plan: Some(plan),
+            plan: Some(Arc::new(plan)),
             state: PostingState::Planned,
             ..Self::seen(flow, document, now)
         }
@@ -63,7 +64,7 @@ impl Posting {
         let findings = if findings.is_empty() { vec![unexplained()] } else { findings };
         let total = plan.as_ref().map_or(seen.total, |plan| plan.total);
         Self {
-            plan,
+            plan: plan.map(Arc::new),
             total,
             state: PostingState::Held(Hold { findings, since: now, in_doubt: false }),
             ..seen
@@ -77,7 +78,7 @@ impl Posting {
             source_id: document.source_id.clone(),
             revision: document.revision.clone(),
             total: document.total_or_zero(),
-            document,
+            document: Arc::new(document),
             plan: None,
             state: PostingState::Planned,
             attempts: 0,

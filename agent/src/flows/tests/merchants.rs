@@ -40,7 +40,7 @@ async fn choose(world: &World, id: &str, vendor: &str) -> Decided {
 }
 
 fn vendor_of(world: &World, id: &str) -> String {
-    match world.posting(id).plan.unwrap().document {
+    match &world.posting(id).plan.unwrap().document {
         PlannedDocument::ApInvoice { vendor, .. } => vendor.to_string(),
         PlannedDocument::Journal { .. } => panic!("a journal"),
     }

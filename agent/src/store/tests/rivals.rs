@@ -7,6 +7,7 @@ use spend::mapping::LineSelection;
 use spend::plan::DocumentReference;
 use spend::posting::{Posting, PostingState};
 use spend::route::Route;
+use std::sync::Arc;
 
 /// A claim of report `n` by a flow, into a company.
 fn claim_of(n: u32, flow: &str, company: &str) -> Posting {
@@ -14,7 +15,7 @@ fn claim_of(n: u32, flow: &str, company: &str) -> Posting {
     let mut claim = posting(n);
     let (source_id, revision) = (claim.source_id.clone(), claim.revision.clone());
     claim.key = PostingKey::derive(&flow, &source_id, &revision);
-    let mut plan = claim.plan.take().unwrap();
+    let mut plan = claim.plan.take().map(Arc::unwrap_or_clone).unwrap();
     plan.key = claim.key.clone();
     plan.reference = DocumentReference::derive("EXP", &flow, &source_id, &revision);
     plan.company = CompanyId::from(company);
@@ -28,7 +29,7 @@ fn claim_of(n: u32, flow: &str, company: &str) -> Posting {
     };
     Posting {
         flow,
-        plan: Some(plan),
+        plan: Some(Arc::new(plan)),
         state: PostingState::Claimed { at: at(5) },
         attempts: 1,
         route: Some(route),

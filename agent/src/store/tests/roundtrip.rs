@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use spend::Timestamp;
 use spend::ids::{FlowId, PostingKey, RunId, SourceId};
 use spend::watermark::Watermark;
+use std::sync::Arc;
 
 fn run_record(id: &str, flow: FlowId, started: Timestamp) -> RunRecord {
     let report = RunReport::default();
@@ -47,16 +48,16 @@ fn a_posting_is_found_by_the_ids_that_its_record_names_also_when_they_are_told_l
     // As it was written before records named others.
     let (mut late, mut part) = (posting(1), posting(2));
     put(&store, &late).unwrap();
-    part.document.part_of = Some(SourceId::from("whole"));
+    Arc::make_mut(&mut part.document).part_of = Some(SourceId::from("whole"));
     put(&store, &part).unwrap();
     let of = |store: &Store, id: &str| {
-        let mut asked = posting(9).document;
+        let mut asked = Arc::unwrap_or_clone(posting(9).document);
         asked.source_id = SourceId::from(id);
         let found = store.kin_of(&flow(), &asked).unwrap();
         found.into_iter().map(|p| p.source_id.to_string()).collect::<Vec<_>>()
     };
     assert_eq!((of(&store, "whole"), of(&store, "other")), (vec![part.source_id.to_string()], vec![]));
-    late.document.same_as = Some(SourceId::from("other"));
+    Arc::make_mut(&mut late.document).same_as = Some(SourceId::from("other"));
     for _ in 0..2 {
         put(&store, &late).unwrap();
     }
@@ -64,7 +65,7 @@ fn a_posting_is_found_by_the_ids_that_its_record_names_also_when_they_are_told_l
     let store = open(dir.path());
     assert_eq!(of(&store, "other"), [late.source_id.to_string()]);
     assert_eq!(store.kin_of(&flow(), &late.document).unwrap(), vec![], "it is not its own kin");
-    let mut listed = posting(3).document;
+    let mut listed = Arc::unwrap_or_clone(posting(3).document);
     listed.same_as = Some(part.source_id.clone());
     assert_eq!(store.kin_of(&flow(), &listed).unwrap(), vec![part.clone()], "named by the new record");
     listed.same_as = Some(SourceId::from("whole"));

@@ -10,6 +10,7 @@ use spend::money::{Currency, Money};
 use spend::plan::{DocumentReference, JournalLine, PlannedDocument, PostingPlan, Stage};
 use spend::posting::{ErpReceipt, Posting, PostingState};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A word that must never be found on disk.
 pub(super) const MARKER: &str = "CANARY-7f3a-marmalade";
@@ -50,8 +51,8 @@ pub(super) fn revision_of(n: u32, revision: u32) -> Posting {
         source_id,
         revision,
         total: plan.total,
-        document,
-        plan: Some(plan),
+        document: Arc::new(document),
+        plan: Some(Arc::new(plan)),
         state: PostingState::Planned,
         attempts: 0,
         failures: 0,

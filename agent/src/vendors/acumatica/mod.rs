@@ -52,7 +52,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use spend::Date;
 use spend::ids::CompanyId;
-use spend::plan::{PlannedDocument, PostingPlan};
+use spend::plan::PostingPlan;
 use spend::posting::{ErpReceipt, Failure, LookUp};
 use spend::reference::ReferenceData;
 use std::future::Future;
@@ -86,7 +86,7 @@ pub const KIND: VendorKind = VendorKind {
     least_settle_window,
     schema: || schemars::schema_for!(Settings).to_value(),
     check: |settings| Settings::from_json(settings).map(drop),
-    unique: |settings, plan| Settings::from_json(settings).is_ok_and(|settings| is_unique(&settings, plan)),
+    unique: |settings| Settings::from_json(settings).map_or(&[], |settings| settings.unique_kinds()),
     // The name of a company is the flow's own; where no branch is named for it, it is whichever the user's is.
     books: |settings, company| {
         let branch = Settings::from_json(settings).ok()?.branches.remove(company)?;
@@ -120,13 +120,6 @@ fn build(parts: Build) -> Result<Roles, Vec<String>> {
         &parts.sites,
     ));
     Ok(Roles { source: None, erp: Some(client.clone()), reference: None, probe: client })
-}
-
-fn is_unique(settings: &Settings, plan: &PostingPlan) -> bool {
-    match plan.document {
-        PlannedDocument::ApInvoice { .. } => settings.unique_vendor_refs,
-        PlannedDocument::Journal { .. } => false,
-    }
 }
 
 /// One connection to Acumatica.
@@ -190,7 +183,7 @@ impl ErpTarget for Acumatica {
     }
 
     fn refuses_duplicates(&self, plan: &PostingPlan) -> bool {
-        is_unique(&self.client.settings, plan)
+        self.client.settings.unique_kinds().contains(&plan.document.kind())
     }
 
     async fn reference_data(&self, company: &CompanyId) -> Result<ReferenceData, Failure> {

@@ -53,7 +53,8 @@ impl std::fmt::Display for VendorRef {
 
 /// Shortens a text to what its field holds.
 pub(super) fn cut(text: &str, limit: u16) -> String {
-    text.chars().take(usize::from(limit)).collect::<String>().trim_end().to_owned()
+    let end = text.char_indices().nth(limit.into()).map_or(text.len(), |(at, _)| at);
+    text[..end].trim_end().to_owned()
 }
 
 /// The description of a bill: plain words, behind the whole reference where `VendorRef` holds a shortened one.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use spend::ids::CompanyId;
+use spend::mapping::DocumentKind;
 use spend::money::Currency;
 use std::collections::BTreeMap;
 use url::Url;
@@ -375,6 +376,11 @@ impl Settings {
         settings::read(map, |read: &Self| {
             read.faults().into_iter().map(|(path, what)| format!("settings.{path}: {what}")).collect()
         })
+    }
+
+    /// Kinds of documents of which Acumatica itself refuses a second one under the same reference.
+    pub const fn unique_kinds(&self) -> &'static [DocumentKind] {
+        if self.unique_vendor_refs { &[DocumentKind::ApInvoice] } else { &[] }
     }
 }
 

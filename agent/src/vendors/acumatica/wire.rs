@@ -3,22 +3,23 @@
 //! were written in, so no binary float ever sees them.
 
 pub(super) use crate::vendors::answers::Unreadable;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use spend::money::{Currency, Money};
 use spend::{Date, Timestamp};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Reads members of what was answered.
 pub(super) trait Members {
-    /// A member as it is written; `None` when it is not there.
-    fn member(&self, name: &str) -> Option<&RawValue>;
+    /// A member in its JSON form, as it is written; `None` when it is not there.
+    fn member(&self, name: &str) -> Option<&str>;
 
     /// A field as text, without the blanks that keys are padded with; empty when it has no value.
     fn text(&self, field: &str) -> String {
-        let wrapped = self.member(field).and_then(|raw| serde_json::from_str::<Wrapped<'_>>(raw.get()).ok());
+        let wrapped = self.member(field).and_then(|raw| serde_json::from_str::<Wrapped<'_>>(raw).ok());
         let value = wrapped.and_then(|wrapped| wrapped.value).filter(|raw| raw.get() != "null");
         value.map(|raw| trimmed(plain(raw.get()))).unwrap_or_default()
     }
@@ -60,14 +61,30 @@ struct Wrapped<'a> {
     value: Option<&'a RawValue>,
 }
 
-/// One record as it was answered.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Record(BTreeMap<String, Box<RawValue>>);
+/// One record as it was answered: its text, and where in it the members stand. It has dozens of them, so none is copied.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Record {
+    text: Box<str>,
+    members: Vec<(Box<str>, Range<usize>)>,
+}
 
 impl Members for Record {
-    fn member(&self, name: &str) -> Option<&RawValue> {
-        self.0.get(name).map(AsRef::as_ref)
+    fn member(&self, name: &str) -> Option<&str> {
+        let (_, place) = self.members.iter().rev().find(|(own, _)| **own == *name)?;
+        self.text.get(place.clone())
+    }
+}
+
+impl<'de> Deserialize<'de> for Record {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        let Row(members) = serde_json::from_str(text).map_err(D::Error::custom)?;
+        let place = |raw: &RawValue| {
+            let begins = raw.get().as_ptr().addr() - text.as_ptr().addr();
+            begins..begins + raw.get().len()
+        };
+        let members = members.iter().map(|(name, raw)| (Box::from(&**name), place(raw))).collect();
+        Ok(Self { text: text.into(), members })
     }
 }
 
@@ -84,18 +101,18 @@ impl Record {
 
     /// The record's own identifier, which is not wrapped.
     pub(super) fn id(&self) -> String {
-        self.member("id").map(|raw| plain(raw.get())).unwrap_or_default()
+        self.member("id").map(plain).unwrap_or_default()
     }
 
     /// Detail rows; none when they were not asked for.
     pub(super) fn rows(&self, field: &str) -> Result<Vec<Row<'_>>, Unreadable> {
-        let Some(raw) = self.member(field).filter(|raw| raw.get() != "null") else { return Ok(Vec::new()) };
-        serde_json::from_str(raw.get()).map_err(|e| Unreadable::json("a list of detail rows", e))
+        let Some(raw) = self.member(field).filter(|raw| *raw != "null") else { return Ok(Vec::new()) };
+        serde_json::from_str(raw).map_err(|e| Unreadable::json("a list of detail rows", e))
     }
 
     /// A linked entity, which is a record of its own.
     pub(super) fn linked(&self, field: &str) -> Self {
-        self.member(field).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+        self.member(field).and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default()
     }
 
     /// The content of business fields as one text, for a compare by hash. What a change of nothing else changes too
@@ -103,13 +120,11 @@ impl Record {
     pub(super) fn content(&self) -> String {
         const LEFT_OUT: [&str; 6] =
             ["id", "rowNumber", "_links", "files", "LastModifiedDateTime", "CreatedDateTime"];
-        let kept: Vec<String> = self
-            .0
-            .iter()
-            .filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()))
-            .map(|(name, raw)| format!("{name}={}", raw.get()))
-            .collect();
-        kept.join("\n")
+        let names: BTreeSet<&str> = self.members.iter().map(|(name, _)| &**name).collect();
+        let kept = names.into_iter().filter(|name| !LEFT_OUT.contains(name));
+        let lines: Vec<String> =
+            kept.filter_map(|name| Some(format!("{name}={}", self.member(name)?))).collect();
+        lines.join("\n")
     }
 }
 
@@ -118,9 +133,9 @@ impl Record {
 pub(super) struct Row<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl Members for Row<'_> {
-    fn member(&self, name: &str) -> Option<&RawValue> {
+    fn member(&self, name: &str) -> Option<&str> {
         // As in a map, the last one of a name counts.
-        self.0.iter().rev().find(|(own, _)| own == name).map(|(_, raw)| *raw)
+        self.0.iter().rev().find(|(own, _)| own == name).map(|(_, raw)| raw.get())
     }
 }
 

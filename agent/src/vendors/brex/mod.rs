@@ -82,7 +82,7 @@ pub const KIND: VendorKind = VendorKind {
     least_settle_window: |_| Duration::ZERO,
     schema: || schemars::schema_for!(Settings).to_value(),
     check: |settings| Settings::from_json(settings).map(drop),
-    unique: |_, _| false,
+    unique: |_| &[],
     books: |_, _| None,
     webhook: Some(WebhookKind {
         verify: |delivery, secrets, _| svix::verify(delivery, secrets),

@@ -70,7 +70,7 @@ pub const KIND: VendorKind = VendorKind {
     least_settle_window: |_| Duration::ZERO,
     schema: || schemars::schema_for!(Settings).to_value(),
     check: |settings| Settings::from_json(settings).map(drop),
-    unique: |settings, plan| Settings::from_json(settings).is_ok_and(|settings| settings.is_unique(plan)),
+    unique: |settings| Settings::from_json(settings).map_or(&[], |settings| settings.unique_kinds()),
     books: |_, company| Some(books_by_name(company)),
     webhook: None,
     idle_life: None,
@@ -169,7 +169,7 @@ impl ErpTarget for Epicor {
     }
 
     fn refuses_duplicates(&self, plan: &PostingPlan) -> bool {
-        self.client.settings.is_unique(plan)
+        self.client.settings.unique_kinds().contains(&plan.document.kind())
     }
 
     async fn reference_data(&self, company: &CompanyId) -> Result<ReferenceData, Failure> {

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use spend::ids::CompanyId;
+use spend::mapping::DocumentKind;
 use spend::money::Currency;
-use spend::plan::{PlannedDocument, PostingPlan};
 use std::collections::BTreeMap;
 use url::Url;
 
@@ -218,12 +218,9 @@ impl Settings {
         })
     }
 
-    /// Whether Kinetic itself refuses a second document under the plan's reference.
-    pub fn is_unique(&self, plan: &PostingPlan) -> bool {
-        match &plan.document {
-            PlannedDocument::ApInvoice { .. } => self.unique_invoice_numbers,
-            PlannedDocument::Journal { .. } => false,
-        }
+    /// Kinds of documents of which Kinetic itself refuses a second one under the same reference.
+    pub const fn unique_kinds(&self) -> &'static [DocumentKind] {
+        if self.unique_invoice_numbers { &[DocumentKind::ApInvoice] } else { &[] }
     }
 
     /// The names of the secret fields that the chosen way of authorisation needs.

@@ -265,6 +265,9 @@ fn joined_tags(expense: &ExpenseLine) -> Vec<(String, Option<String>)> {
 
 /// Splits at colons; `\:` is a colon within a name.
 fn split_levels(text: &str) -> Vec<String> {
+    if !text.contains(':') {
+        return vec![text.to_owned()];
+    }
     let mut levels = vec![String::new()];
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
@@ -285,7 +288,11 @@ fn decoded(scalar: &Scalar, settings: &Settings) -> String {
 
 /// A name or text of theirs as people know it.
 pub(super) fn tidy(text: &str, settings: &Settings) -> String {
-    if settings.decode_entities { decode_entities(text).trim().to_owned() } else { text.trim().to_owned() }
+    if settings.decode_entities && text.contains('&') {
+        decode_entities(text).trim().to_owned()
+    } else {
+        text.trim().to_owned()
+    }
 }
 
 /// Decodes HTML entities once: `&amp;lt;` becomes `&lt;`, not `<`. What is not an entity stays.

@@ -20,10 +20,11 @@ impl Scalar {
 
     fn from_json(raw: &str) -> Option<Self> {
         match raw.as_bytes().first()? {
-            b'"' => {
-                let text: String = serde_json::from_str(raw).ok()?;
-                Some(Self(Some(text).filter(|text| !text.trim().is_empty())))
-            }
+            b'"' => match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+                // Nearly all of them; most are blank.
+                Some(text) if !text.contains('\\') => Some(Self::from(text)),
+                _ => Some(Self::from(serde_json::from_str::<String>(raw).ok()?.as_str())),
+            },
             b'n' => Some(Self(None)),
             b'{' | b'[' => None,
             _ => Some(Self(Some(raw.to_owned()))),
@@ -33,13 +34,13 @@ impl Scalar {
 
 impl From<&str> for Scalar {
     fn from(text: &str) -> Self {
-        Self(Some(text.to_owned()).filter(|text| !text.trim().is_empty()))
+        Self((!text.trim().is_empty()).then(|| text.to_owned()))
     }
 }
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let raw = <&RawValue>::deserialize(deserializer)?;
         Self::from_json(raw.get()).ok_or_else(|| D::Error::custom("expected a text, a number or a flag"))
     }
 }

@@ -13,6 +13,7 @@ use crate::vendors::{ProbeResult, Unreadable, Verdict};
 use serde_json::{Value, json};
 use spend::finding::{Finding, FindingCode};
 use spend::posting::{Hold, PostingState};
+use std::sync::Arc;
 
 /// In what is said of records.
 const RECORD: &str = "CANARY-heron";
@@ -41,7 +42,7 @@ fn preview() -> Preview {
         lines: vec![
             line(Would::Hold { findings: vec![finding()] }),
             line(Would::Unknown { why: RECORD.to_owned() }),
-            line(Would::Post { plan: Box::new(record.plan.clone().unwrap()) }),
+            line(Would::Post { plan: record.plan.clone().map(Arc::unwrap_or_clone).map(Box::new).unwrap() }),
         ],
         unreadable: vec![Unreadable { source_id: None, message: RECORD.to_owned() }],
         plan_hash: "x".to_owned(),
