@@ -4,6 +4,7 @@
 use super::Admin;
 use super::access::{Asked, Asking, need};
 use super::exchange::{Answer, Body, Id, Made, ok, shown};
+use super::plug::Plug;
 use super::refusal::Refusal;
 use crate::store::hooks::{self, Ceilings, Hook, NewHook};
 use crate::store::{Connection, StoreError, agents};
@@ -11,9 +12,8 @@ use actix_web::web::{Data, Path};
 use actix_web::{delete, get, post};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config.service(list_hooks).service(create_hook).service(rotate_hook).service(remove_hook);
     config.service(disable_hook).service(enable_hook);
 }
