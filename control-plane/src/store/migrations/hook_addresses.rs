@@ -72,7 +72,7 @@ pub(super) async fn wipe(connection: &mut AnyConnection) -> Result<(), StoreErro
         Err(error) => tracing::warn!(
             %error,
             "addresses of hooks may be left in free pages of the database, because it could not be written anew; \
-             give it as much free disk space as it has, and start again"
+             give it twice as much free disk space as it takes, and start again"
         ),
     }
     Ok(())
@@ -80,7 +80,11 @@ pub(super) async fn wipe(connection: &mut AnyConnection) -> Result<(), StoreErro
 
 /// Whether nothing of before is left in the journal either.
 async fn rewrite(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
-    connection.execute("vacuum").await?;
+    // The copy is as large as the database, so it does not belong into memory, where the connection has its small ones.
+    connection.execute("pragma temp_store = file").await?;
+    let vacuumed = connection.execute("vacuum").await;
+    connection.execute("pragma temp_store = memory").await?;
+    vacuumed?;
     let done = sqlx::query("pragma wal_checkpoint(truncate)").fetch_one(connection).await?;
     Ok(done.try_get::<i64, _>(0)? == 0)
 }
