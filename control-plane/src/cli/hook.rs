@@ -1,8 +1,8 @@
-//! `hook create`, `hook list`, `hook disable`, `hook enable`, `hook delete`. Each change is in the audit log of the admin API.
+//! `hook create`, `hook list`, `hook rotate`, `hook disable`, `hook enable`, `hook delete`. Each change is in the audit log of
+//! the admin API. The address of a hook is printed when it is made and never again: it is kept nowhere.
 
 use super::output::{line, table};
 use super::{BY, Context, deed};
-use crate::api::admin::hooks::name;
 use crate::clock::{Millis, millis, timestamp};
 use crate::store::hooks::{self, Ceilings, NewHook};
 use crate::store::{StoreError, Tx, admin_audit, tenants};
@@ -11,7 +11,7 @@ use clap::Subcommand;
 /// Addresses that senders of webhooks call.
 #[derive(Debug, Subcommand)]
 pub(super) enum Hook {
-    /// Make a hook and print the path that the sender is to call.
+    /// Make a hook and print the path that the sender is to call. It is shown this once: only a hash of it is kept.
     Create {
         /// Id or name of the tenant.
         #[arg(long)]
@@ -26,7 +26,7 @@ pub(super) enum Hook {
         #[arg(long = "header", value_name = "NAME")]
         headers: Vec<String>,
     },
-    /// An agent's hooks.
+    /// An agent's hooks, by their names.
     List {
         /// Id or name of the tenant.
         #[arg(long)]
@@ -35,12 +35,21 @@ pub(super) enum Hook {
         #[arg(long)]
         agent: String,
     },
+    /// Give a hook another address and name, and print its new path; the path until now is nobody's. For a path that is lost,
+    /// or that somebody has seen.
+    Rotate {
+        /// Id or name of the tenant.
+        #[arg(long)]
+        tenant: String,
+        /// The hook's name, as `hook list` shows it.
+        id: String,
+    },
     /// Take nothing by a hook until it is enabled again; senders are told to try later.
     Disable {
         /// Id or name of the tenant.
         #[arg(long)]
         tenant: String,
-        /// The end of the hook's path.
+        /// The hook's name, as `hook list` shows it.
         id: String,
     },
     /// Take webhooks again by a hook that was disabled.
@@ -48,7 +57,7 @@ pub(super) enum Hook {
         /// Id or name of the tenant.
         #[arg(long)]
         tenant: String,
-        /// The end of the hook's path.
+        /// The hook's name, as `hook list` shows it.
         id: String,
     },
     /// Take nothing more by a hook; what waits for the agent stays.
@@ -56,7 +65,7 @@ pub(super) enum Hook {
         /// Id or name of the tenant.
         #[arg(long)]
         tenant: String,
-        /// The end of the hook's path.
+        /// The hook's name, as `hook list` shows it.
         id: String,
     },
 }
@@ -73,18 +82,30 @@ impl Hook {
                 let made = store.write(move |tx| {
                     Box::pin(async move {
                         let hook = hooks::create(tx, &new, now).await?;
-                        note(tx, &hook, now, "hook.create").await?;
+                        note(tx, &hook.hook, now, "hook.create", of(&hook.hook)).await?;
                         Ok(hook)
                     })
                 });
-                line(format!("/hooks/{}", made.await?.id));
+                line(made.await?.path());
             }
             Self::List { tenant, agent } => {
                 let mut connection = store.read().await?;
                 let tenant = tenants::find(&mut connection, &tenant).await?.id;
                 let hooks = hooks::of_agent(&mut connection, &tenant, &agent).await?;
                 let rows: Vec<_> = hooks.iter().map(row).collect();
-                table(&["CONNECTION", "STATE", "TAKEN", "SENT AWAY", "LAST", "PATH"], &rows);
+                table(&["CONNECTION", "STATE", "TAKEN", "SENT AWAY", "LAST", "NAME"], &rows);
+            }
+            Self::Rotate { tenant, id } => {
+                let tenant = tenants::find(&mut *store.read().await?, &tenant).await?.id;
+                let now = millis(&context.clock);
+                let made = store.write(move |tx| {
+                    Box::pin(async move {
+                        let hook = hooks::rotate(tx, &tenant, &id, BY, now).await?;
+                        note(tx, &hook.hook, now, "hook.rotate", format!("before: {id}")).await?;
+                        Ok(hook)
+                    })
+                });
+                line(made.await?.path());
             }
             Self::Disable { tenant, id } => change(context, &tenant, id, Change::Disable).await?,
             Self::Enable { tenant, id } => change(context, &tenant, id, Change::Enable).await?,
@@ -123,21 +144,29 @@ async fn change(context: &Context, tenant: &str, id: String, what: Change) -> an
                     "hook.remove"
                 }
             };
-            note(tx, &hook, now, action).await
+            note(tx, &hook, now, action, of(&hook)).await
         })
     });
     Ok(changed.await?)
 }
 
-async fn note(tx: &mut Tx, hook: &hooks::Hook, now: Millis, action: &str) -> Result<(), StoreError> {
-    let detail = format!("{} of agent {}", hook.connection, hook.agent);
-    admin_audit::append(tx.connection(), &deed(&hook.tenant, now, action, &name(&hook.id), detail)).await?;
+fn of(hook: &hooks::Hook) -> String {
+    format!("{} of agent {}", hook.connection, hook.agent)
+}
+
+async fn note(
+    tx: &mut Tx,
+    hook: &hooks::Hook,
+    now: Millis,
+    action: &str,
+    detail: String,
+) -> Result<(), StoreError> {
+    admin_audit::append(tx.connection(), &deed(&hook.tenant, now, action, &hook.id, detail)).await?;
     Ok(())
 }
 
 fn row(hook: &hooks::Hook) -> Vec<String> {
     let last = hook.last_at.map_or_else(|| "never".to_owned(), |at| timestamp(at).to_rfc3339());
-    let path = format!("/hooks/{}", hook.id);
     let state = if hook.disabled_at.is_some() { "off" } else { "on" };
     vec![
         hook.connection.clone(),
@@ -145,7 +174,7 @@ fn row(hook: &hooks::Hook) -> Vec<String> {
         hook.received.to_string(),
         hook.refused.to_string(),
         last,
-        path,
+        hook.id.clone(),
     ]
 }
 
@@ -156,7 +185,7 @@ mod tests {
     use crate::testing::Plane;
 
     #[tokio::test]
-    async fn each_change_of_a_hook_is_in_the_audit_log_without_its_address() {
+    async fn each_change_of_a_hook_is_in_the_audit_log() {
         let folder = tempfile::tempdir().unwrap();
         let database = format!("sqlite:{}/control.db", folder.path().display());
         let plane = Plane::start(&database, Clock::system()).await;
@@ -183,15 +212,29 @@ mod tests {
         assert!(since.is_some() && only().await.unwrap().disabled_at == since, "off since the first time");
         Hook::Enable { tenant: tenant_of(), id: id() }.run(&context).await.unwrap();
         assert_eq!(only().await.unwrap().disabled_at, None);
-        Hook::Delete { tenant: tenant_of(), id: id() }.run(&context).await.unwrap();
+        Hook::Rotate { tenant: tenant_of(), id: id() }.run(&context).await.unwrap();
+        let rotated = only().await.unwrap();
+        assert!(rotated.id != made.id && rotated.connection == made.connection, "{rotated:?}");
+        assert!(
+            Hook::Disable { tenant: tenant_of(), id: id() }.run(&context).await.is_err(),
+            "the one before"
+        );
+        Hook::Delete { tenant: tenant_of(), id: rotated.id.clone() }.run(&context).await.unwrap();
         assert_eq!(only().await, None);
         let log = admin_audit::list(&mut store.read().await.unwrap(), &tenant, i64::MAX, 100).await.unwrap();
-        let deeds: Vec<&str> = log.iter().rev().map(|entry| entry.deed.action.as_str()).collect();
-        assert_eq!(deeds, ["hook.create", "hook.disable", "hook.disable", "hook.enable", "hook.remove"]);
-        for entry in &log {
-            assert_eq!((entry.deed.who_id.as_str(), entry.deed.target.clone()), ("cli", name(&made.id)));
-            assert!(!format!("{entry:?}").contains(&made.id), "{entry:?}");
-        }
+        let deeds: Vec<(&str, &str)> =
+            log.iter().rev().map(|entry| (entry.deed.action.as_str(), entry.deed.target.as_str())).collect();
+        let (before, after) = (made.id.as_str(), rotated.id.as_str());
+        let wanted = [
+            ("hook.create", before),
+            ("hook.disable", before),
+            ("hook.disable", before),
+            ("hook.enable", before),
+            ("hook.rotate", after),
+            ("hook.remove", after),
+        ];
+        assert_eq!(deeds, wanted);
+        assert!(log.iter().all(|entry| entry.deed.who_id == "cli"));
         plane.stop().await;
     }
 }

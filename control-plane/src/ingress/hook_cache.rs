@@ -1,9 +1,10 @@
 //! Hooks as this node remembers them for a moment: who they belong to, how many calls they took, how much waits. A burst
-//! asks the database once in two seconds, and ids that nobody has do not push out those that are used.
+//! asks the database once in two seconds, and addresses that nobody has do not push out those that are used. By the hashes
+//! of their addresses: the addresses themselves are not held longer than a request.
 
 use super::bucket::Bucket;
 use crate::clock::Millis;
-use crate::store::hooks::{self, Hook};
+use crate::store::hooks::{self, AddressHash, Hook};
 use crate::store::{Store, StoreError};
 use age::x25519::Recipient;
 use std::collections::HashMap;
@@ -51,7 +52,7 @@ pub(super) struct Counted {
 }
 
 /// The hooks that were called lately.
-pub(super) struct HookCache(Mutex<HashMap<String, Arc<Cached>>>);
+pub(super) struct HookCache(Mutex<HashMap<AddressHash, Arc<Cached>>>);
 
 impl HookCache {
     pub(super) fn new() -> Self {
@@ -59,21 +60,25 @@ impl HookCache {
     }
 
     /// Whether a hook of this address was found before.
-    pub(super) fn knows(&self, id: &str) -> bool {
-        self.locked().contains_key(id)
+    pub(super) fn knows(&self, address: &AddressHash) -> bool {
+        self.locked().contains_key(address)
     }
 
     /// The hook of an address, if there is one.
-    pub(super) async fn get(&self, store: &Store, id: &str) -> Result<Option<Arc<Cached>>, StoreError> {
-        let known = self.locked().get(id).cloned();
+    pub(super) async fn get(
+        &self,
+        store: &Store,
+        address: &AddressHash,
+    ) -> Result<Option<Arc<Cached>>, StoreError> {
+        let known = self.locked().get(address).cloned();
         if let Some(known) = &known
             && known.read.elapsed() < FRESH
         {
             return Ok(Some(known.clone()));
         }
-        let found = hooks::by_address(&mut *store.read().await?, id).await?;
+        let found = hooks::by_address(&mut *store.read().await?, address).await?;
         let Some((hook, recipient)) = found else {
-            self.locked().remove(id);
+            self.locked().remove(address);
             return Ok(None);
         };
         let recipient =
@@ -82,7 +87,7 @@ impl HookCache {
         let tally = known.map(|known| known.tally.clone()).filter(|tally| tally.ceilings == rates);
         let tally = tally.unwrap_or_else(|| Arc::new(Tally::new(rates)));
         let cached = Arc::new(Cached { hook, recipient, read: Instant::now(), tally });
-        self.locked().insert(id.to_owned(), cached.clone());
+        self.locked().insert(*address, cached.clone());
         Ok(Some(cached))
     }
 
@@ -91,7 +96,7 @@ impl HookCache {
         self.locked().values().cloned().collect()
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<String, Arc<Cached>>> {
+    fn locked(&self) -> MutexGuard<'_, HashMap<AddressHash, Arc<Cached>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -112,11 +117,6 @@ impl Tally {
 }
 
 impl Cached {
-    /// The beginning of the id: enough to find it by, too little to call it.
-    pub(super) fn shown(&self) -> &str {
-        self.hook.id.get(..8).unwrap_or_default()
-    }
-
     pub(super) fn within_rate(&self) -> bool {
         self.tally.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now())
     }

@@ -7,16 +7,19 @@
 
 mod bucket;
 mod hook_cache;
+mod known;
 mod strangers;
 
 use crate::clock::{Clock, Millis, millis, timestamp};
 use crate::secrets::draw_id;
 use crate::store::deliveries::{self, NewDelivery, body_text};
+use crate::store::hooks::{self, AddressHash};
 use crate::store::reports::{Origin, notice};
-use crate::store::{Store, StoreError, hooks};
+use crate::store::{Store, StoreError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hook_cache::{Cached, Counted, HookCache};
+use known::Known;
 use purser_proto::link::limits::SealedBody;
 use purser_proto::link::report::{Notice, NoticeLevel};
 use purser_proto::link::sealed::{Received, SealedWebhook};
@@ -34,8 +37,8 @@ const PREFIXES: &[&str] = &["svix-", "webhook-", "concur-"];
 /// Largest headers that are kept, together.
 const LARGEST_HEADERS: usize = 16 << 10;
 
-/// Ids are shorter: nothing longer is looked for.
-const LONGEST_ID: usize = 128;
+/// Addresses are shorter: nothing longer is looked for.
+const LONGEST: usize = 128;
 
 /// Bytes of sealed webhooks that wait to be written, all together. A sender that gives up leaves its webhook waiting.
 const QUEUED: u32 = 64 << 20;
@@ -59,6 +62,7 @@ pub struct Ingress {
     store: Store,
     clock: Clock,
     hooks: Arc<HookCache>,
+    known: Arc<Known>,
     queued: Arc<Semaphore>,
     most_queued: u32,
     patience: Duration,
@@ -69,8 +73,8 @@ impl Ingress {
     /// Over a store.
     pub fn new(store: Store, clock: Clock) -> Self {
         let (hooks, strangers) = (Arc::new(HookCache::new()), Arc::new(Strangers::new(Instant::now())));
-        let queued = Arc::new(Semaphore::new(QUEUED as usize));
-        Self { store, clock, hooks, queued, most_queued: QUEUED, patience: PATIENCE, strangers }
+        let (known, queued) = (Arc::new(Known::new()), Arc::new(Semaphore::new(QUEUED as usize)));
+        Self { store, clock, hooks, known, queued, most_queued: QUEUED, patience: PATIENCE, strangers }
     }
 
     /// The same with another room for what waits to be written.
@@ -79,19 +83,40 @@ impl Ingress {
         Self { queued: Arc::new(Semaphore::new(most as usize)), most_queued: most, patience, ..self }
     }
 
+    /// Learns which addresses are hooks: of all at first and now and then, else of those that were made since. Whoever calls
+    /// them is not taken for a stranger.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was known stays known.
+    pub async fn learn(&self) -> Result<(), StoreError> {
+        self.known.learn(&self.store, millis(&self.clock), Instant::now()).await
+    }
+
+    /// Whether an address is known to be a hook's before anybody called it.
+    #[cfg(test)]
+    pub(crate) fn knows(&self, address: &str) -> bool {
+        self.known.has(&AddressHash::of(address))
+    }
+
     /// The largest body of a hook, before it is read. Also counts the call against the hook's rate or, when there is no such
     /// hook, against what its client may try.
     ///
     /// # Errors
     /// What the sender is answered, without its body being read.
-    pub async fn admit(&self, id: &str, client: IpAddr) -> Result<Admitted, Answer> {
-        if !self.hooks.knows(id) && !self.strangers.may_ask(client, Instant::now()) {
+    pub async fn admit(&self, address: &str, client: IpAddr) -> Result<Admitted, Answer> {
+        let address = (address.len() <= LONGEST).then(|| AddressHash::of(address));
+        let is_known = |address| self.hooks.knows(address) || self.known.has(address);
+        if !address.as_ref().is_some_and(is_known) && !self.strangers.may_ask(client, Instant::now()) {
             return Err(Answer::TooMany);
         }
-        let found = if id.len() > LONGEST_ID { Ok(None) } else { self.hooks.get(&self.store, id).await };
+        let found = match &address {
+            None => Ok(None),
+            Some(address) => self.hooks.get(&self.store, address).await,
+        };
         let cached = match found {
             Ok(Some(cached)) => cached,
             Ok(None) => {
+                address.iter().for_each(|address| self.known.forget(address));
                 self.strangers.missed(client, Instant::now());
                 return Err(Answer::Unavailable);
             }
@@ -130,7 +155,7 @@ impl Ingress {
                 answer
             }
             Err(error) => {
-                tracing::error!(%error, hook = cached.shown(), "a webhook could not be taken");
+                tracing::error!(%error, hook = cached.hook.id, "a webhook could not be taken");
                 Answer::Unavailable
             }
         }

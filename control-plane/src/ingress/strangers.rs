@@ -1,6 +1,6 @@
-//! Calls of addresses that no hook has, by client. Looking an id up costs the database a query, and nobody who sends
+//! Calls of addresses that no hook has, by client. Looking an address up costs the database a query, and nobody who sends
 //! webhooks calls many that do not exist: whoever does is told to slow down, and is not looked up for until then. Hooks that
-//! this node knows are taken from everybody, so that strangers behind the same proxy or sender do no harm.
+//! this node knows (`known.rs`) are taken from everybody, so that strangers behind the same proxy or sender do no harm.
 
 use super::bucket::Bucket;
 use crate::settings::source;

@@ -4,6 +4,7 @@
 
 use super::{ServeError, Services};
 use crate::clock::millis;
+use crate::ingress::Ingress;
 use crate::notify::Notify;
 use crate::store::{StoreError, commands, deliveries, nonces, retention, times};
 use futures_util::FutureExt as _;
@@ -24,6 +25,8 @@ pub(super) struct Jobs(Vec<JoinHandle<()>>);
 
 /// How often it is looked whether a message is due.
 const SEND: Duration = Duration::from_secs(2);
+/// How often it is looked which hooks are new.
+const LEARN: Duration = Duration::from_secs(5);
 
 pub(super) fn start(services: &Services) -> Result<Jobs, ServeError> {
     let settings = &services.settings;
@@ -36,7 +39,10 @@ pub(super) fn start(services: &Services) -> Result<Jobs, ServeError> {
     let retires: Job = Box::new(move || Box::pin(retire(forgetting.clone())));
     let asks: Job = Box::new(move || Box::pin(ask(asking.clone(), pause)));
     let sends: Job = Box::new(move || Box::pin(send(sending.clone())));
+    let ingress = services.ingress.clone();
+    let learns: Job = Box::new(move || Box::pin(learn(ingress.clone())));
     let jobs = [
+        ("learning hooks", LEARN, learns),
         ("sweeping", SWEEP, sweeps),
         ("forgetting old rows", retained, retires),
         ("alert rules", alerts, asks),
@@ -47,6 +53,10 @@ pub(super) fn start(services: &Services) -> Result<Jobs, ServeError> {
 
 async fn ask(notify: Notify, every: i64) -> Result<(), StoreError> {
     notify.evaluate(every).await.map(drop)
+}
+
+async fn learn(ingress: Ingress) -> Result<(), StoreError> {
+    ingress.learn().await
 }
 
 /// Sends until nothing is due.

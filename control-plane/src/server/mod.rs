@@ -196,15 +196,15 @@ impl Parts {
         if let Some((listener, address)) = figures {
             let parts = self.clone();
             let listener_of_figures = Listener { front: front.clone(), gate: self.gate(), acceptor: None };
-            let app = move |config: &mut web::ServiceConfig| parts.probes(Figures::Everybody).routes(config);
+            let app: Routes = Arc::new(move |config| parts.probes(Figures::Everybody).routes(config));
             builder = listener_of_figures.add(builder, "figures", listener, app).map_err(broken(address))?;
         }
         let main = Listener { front, gate: self.gate(), acceptor };
         let parts = self.clone();
-        let app = move |config: &mut web::ServiceConfig| {
+        let app: Routes = Arc::new(move |config| {
             parts.probes(parts.figures_on_main()).routes(config);
             (parts.routes)(config);
-        };
+        });
         let server = main.add(builder, "main", listener, app).map_err(broken(address))?.run();
         let handle = server.handle();
         Ok(Running {
@@ -273,12 +273,13 @@ struct Listener {
 }
 
 impl Listener {
+    /// Not generic in what it serves: all of HTTP would be in the program once a listener.
     fn add(
         self,
         builder: actix_server::ServerBuilder,
         name: &str,
         listener: TcpListener,
-        app: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+        app: Routes,
     ) -> io::Result<actix_server::ServerBuilder> {
         let Self { front, gate, acceptor } = self;
         let ending = builder.graceful_shutdown_signal();
@@ -294,7 +295,7 @@ impl Listener {
                     async move { ending.notified().await }
                 })
                 .on_connect_ext(|io: &Guarded, data| drop(data.insert(io.phase())))
-                .finish(map_config(application(front.clone(), app.clone()).into_factory(), |()| {
+                .finish(map_config(application(front.clone(), Arc::clone(&app)).into_factory(), |()| {
                     AppConfig::default()
                 }));
             let door = Door { gate: Arc::clone(&gate), acceptor: acceptor.clone(), times: Times::of(limits) };
@@ -338,7 +339,7 @@ impl Door {
 /// The application: the front around everything, then what is plugged in.
 fn application(
     front: Front,
-    plug: impl FnOnce(&mut web::ServiceConfig),
+    plug: Routes,
 ) -> App<
     impl actix_service::ServiceFactory<
         actix_web::dev::ServiceRequest,
@@ -355,7 +356,7 @@ fn application(
         .default_service(web::to(|| async {
             problem_response(&Problem::new(404, "not-found", "there is nothing here", "check the address"))
         }))
-        .configure(plug)
+        .configure(|config| plug(config))
         // In a box, so that a connection between requests does not keep the room for one.
         .wrap(from_fn(move |request, next| Box::pin(front.clone().pass(request, next))))
 }

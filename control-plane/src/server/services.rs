@@ -177,6 +177,7 @@ pub async fn serve_until(
     end: impl AsyncFnOnce(super::Stopper) + 'static,
 ) -> Result<(), ServeError> {
     let following = wake::follow(&services.store, &services.wake).await?;
+    services.ingress.learn().await?;
     let running = services.parts().start()?;
     on_bound(Addresses {
         main: running.address,

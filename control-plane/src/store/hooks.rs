@@ -1,11 +1,17 @@
-//! Hooks: addresses that senders of webhooks call, one per connection. The id is long and unguessable, but no credential:
-//! an agent believes only what the sender has signed.
+//! Hooks: addresses that senders of webhooks call, one per connection. An address is long and unguessable, but no
+//! credential: an agent believes only what the sender has signed. It is told when the hook is made and found by its hash.
+//!
+//! What a newcomer gets wrong: a hook's id is its name, which everybody may see, and no part of its address.
+
+mod address;
+
+pub use address::AddressHash;
 
 use super::error::StoreError;
 use super::{Connection, Tx};
 use crate::clock::Millis;
-use crate::secrets::draw_token;
-use secrecy::ExposeSecret as _;
+use address::Address;
+use futures_util::TryStreamExt as _;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
@@ -73,7 +79,7 @@ pub struct NewHook {
 /// A hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hook {
-    /// The end of its address.
+    /// Its name, `h…`.
     pub id: String,
     /// Whose.
     pub tenant: String,
@@ -99,27 +105,44 @@ pub struct Hook {
     pub disabled_at: Option<Millis>,
 }
 
+/// A hook that was just made; only here is its address.
+#[derive(Debug)]
+pub struct Made {
+    /// The hook.
+    pub hook: Hook,
+    address: Address,
+}
+
+impl Made {
+    /// The path that the sender is to call. To be shown once, to whoever asked for the hook.
+    pub fn path(&self) -> String {
+        self.address.path()
+    }
+}
+
 /// Makes a hook.
 ///
 /// # Errors
 /// [`StoreError::Missing`] when the tenant has no such agent, [`StoreError::Conflict`] for ceilings or headers that are not
 /// allowed.
-pub async fn create(tx: &mut Tx, new: &NewHook, at: Millis) -> Result<Hook, StoreError> {
+pub async fn create(tx: &mut Tx, new: &NewHook, at: Millis) -> Result<Made, StoreError> {
     let agent = super::agents::of(tx.connection(), &new.tenant, &new.agent).await?;
     if new.connection.is_empty() || new.connection.len() > 128 {
         return Err(StoreError::Conflict("a connection's id has 1 to 128 bytes".into()));
     }
     allowed(&new.ceilings)?;
     let headers = headers(&new.headers)?;
-    let id = draw_token()?.expose_secret().to_owned();
+    let address = Address::draw()?;
+    let id = address.name();
     let kept = serde_json::to_string(&headers).map_err(|why| damaged(&id, why))?;
     sqlx::query(
         "insert into hooks
-         (id, tenant, agent, connection, created_by, created_at, headers, largest_body, per_second, burst, most_bytes,
-          keep_millis)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         (id, address_hash, tenant, agent, connection, created_by, created_at, headers, largest_body, per_second, burst,
+          most_bytes, keep_millis)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(id.as_str())
+    .bind(address.hash().text())
     .bind(new.tenant.as_str())
     .bind(agent.id.as_str())
     .bind(new.connection.as_str())
@@ -133,7 +156,22 @@ pub async fn create(tx: &mut Tx, new: &NewHook, at: Millis) -> Result<Hook, Stor
     .bind(new.ceilings.keep)
     .execute(tx.connection())
     .await?;
-    of(tx.connection(), &new.tenant, &id).await
+    let hook = of(tx.connection(), &new.tenant, &id).await?;
+    Ok(Made { hook, address })
+}
+
+/// Gives a hook another address, under another name; the one until now is nobody's. Whether it is switched off stays.
+///
+/// # Errors
+/// [`StoreError::Missing`].
+pub async fn rotate(tx: &mut Tx, tenant: &str, id: &str, by: &str, at: Millis) -> Result<Made, StoreError> {
+    let Hook { agent, connection, headers, ceilings, disabled_at, .. } =
+        of(tx.connection(), tenant, id).await?;
+    let new = NewHook { tenant: tenant.to_owned(), agent, connection, headers, ceilings, by: by.to_owned() };
+    delete(tx, tenant, id, at).await?;
+    let Made { hook, address } = create(tx, &new, at).await?;
+    disable(tx, tenant, &hook.id, disabled_at).await?;
+    Ok(Made { hook: Hook { disabled_at, ..hook }, address })
 }
 
 fn allowed(ceilings: &Ceilings) -> Result<(), StoreError> {
@@ -173,16 +211,44 @@ fn headers(names: &[String]) -> Result<Vec<String>, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::Database`], [`StoreError::Damaged`].
-pub async fn by_address(connection: &mut Connection, id: &str) -> Result<Option<(Hook, String)>, StoreError> {
+pub async fn by_address(
+    connection: &mut Connection,
+    address: &AddressHash,
+) -> Result<Option<(Hook, String)>, StoreError> {
     let query = sqlx::query(concat!(
         "select ",
         columns!(),
         ", recipient from hooks
          join (select id as owner, recipient, revoked_at from agents) as agents on agents.owner = hooks.agent
-         where hooks.id = $1 and deleted_at is null and revoked_at is null"
+         where address_hash = $1 and deleted_at is null and revoked_at is null"
     ));
-    let row = query.bind(id).fetch_optional(connection).await?;
+    let row = query.bind(address.text()).fetch_optional(connection).await?;
     row.as_ref().map(|row| Ok((read(row)?, row.try_get("recipient")?))).transpose()
+}
+
+/// The addresses of hooks that are not deleted and whose agent is not revoked, made since a moment, the newest first, at most
+/// so many; each with the moment. One at a time, because there may be many.
+///
+/// # Errors
+/// [`StoreError::Database`], [`StoreError::Damaged`].
+pub async fn live(
+    connection: &mut Connection,
+    since: Millis,
+    most: usize,
+    mut each: impl FnMut(AddressHash, Millis),
+) -> Result<(), StoreError> {
+    let query = sqlx::query(
+        "select hooks.id, address_hash, hooks.created_at as made_at from hooks join agents on agents.id = hooks.agent
+         where hooks.created_at >= $1 and deleted_at is null and revoked_at is null
+         order by hooks.created_at desc limit $2",
+    );
+    let mut rows = query.bind(since).bind(i64::try_from(most).unwrap_or(i64::MAX)).fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        let (id, hash): (String, String) = (row.try_get("id")?, row.try_get("address_hash")?);
+        let hash = AddressHash::read(&hash).map_err(|why| StoreError::damaged("hook", &id, why))?;
+        each(hash, row.try_get("made_at")?);
+    }
+    Ok(())
 }
 
 /// A tenant's hook.
@@ -227,7 +293,7 @@ pub async fn delete(tx: &mut Tx, tenant: &str, id: &str, at: Millis) -> Result<(
     if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::missing("hook", id)) }
 }
 
-/// Switches a hook off, from a moment on, or on again. It keeps its address, and what it took stays.
+/// Switches a hook off, from a moment on, or on again. Its address stays, and what it took stays.
 ///
 /// # Errors
 /// [`StoreError::Missing`].
@@ -292,7 +358,6 @@ fn read(row: &AnyRow) -> Result<Hook, StoreError> {
     })
 }
 
-/// The address is confidential, so an error names its beginning only.
 fn damaged(id: &str, why: serde_json::Error) -> StoreError {
-    StoreError::damaged("hook", id.get(..8).unwrap_or_default(), why)
+    StoreError::damaged("hook", id, why)
 }

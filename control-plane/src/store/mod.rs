@@ -118,12 +118,12 @@ impl Store {
     ///
     /// # Errors
     /// What the operation answered, or [`StoreError`] of the database.
-    pub async fn write<T, F>(&self, operation: F) -> Result<T, StoreError>
+    pub fn write<T, F>(&self, operation: F) -> impl Future<Output = Result<T, StoreError>> + Send
     where
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     {
-        self.0.writer.write(operation).await
+        self.0.writer.write(Box::new(operation))
     }
 
     /// As [`Self::write`], for operations that only insert rows of their own: PostgreSQL gathers them in few
@@ -131,12 +131,12 @@ impl Store {
     ///
     /// # Errors
     /// As [`Self::write`].
-    pub async fn append<T, F>(&self, operation: F) -> Result<T, StoreError>
+    pub fn append<T, F>(&self, operation: F) -> impl Future<Output = Result<T, StoreError>> + Send
     where
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     {
-        self.0.writer.append(operation).await
+        self.0.writer.append(Box::new(operation))
     }
 
     /// Whether each writer commits: one that did so within the last seconds is believed, another one writes a row.

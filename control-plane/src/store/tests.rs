@@ -1,6 +1,7 @@
 //! One list of behaviours, on both engines.
 
 mod accounts;
+mod addresses;
 mod expiry;
 mod panics;
 #[cfg(unix)]
@@ -10,7 +11,6 @@ use super::agents::NewAgent;
 use super::codes::NewCode;
 use super::commands::NewCommand;
 use super::deliveries::NewDelivery;
-use super::hooks::{Ceilings, NewHook};
 use super::revisions::NewRevision;
 use super::sealed::NewSecret;
 use super::*;
@@ -21,6 +21,10 @@ use accounts::{
     an_answer_is_kept_once_per_key, people_are_found_changed_and_removed,
     removed_agents_leave_nothing_but_their_past, sessions_and_tokens_end,
     the_admin_audit_log_is_a_chain_that_nobody_changes,
+};
+use addresses::{
+    an_address_of_a_hook_cannot_be_kept_with_a_webhook, hooks_keep_to_what_is_allowed,
+    live_addresses_are_those_that_can_be_called,
 };
 use expiry::{
     webhooks_that_nobody_fetched_are_told_of_when_they_go,
@@ -59,6 +63,8 @@ list! {
     statuses_notices_and_counts_are_kept,
     templates_are_changed_by_one_at_a_time,
     hooks_keep_to_what_is_allowed,
+    live_addresses_are_those_that_can_be_called,
+    an_address_of_a_hook_cannot_be_kept_with_a_webhook,
     a_foreign_tenant_sees_nothing,
     revoked_agents_get_nothing_more,
     removed_agents_leave_nothing_but_their_past,
@@ -143,8 +149,12 @@ fn both_engines_have_the_same_tables() {
     };
     for migration in migrations::MIGRATIONS {
         let same = |sql: &'static str| {
-            let sql = sql.split("-- Agents to be woken").next().unwrap();
-            sql.split("-- Nothing in the log is changed or removed; the engines differ").next().unwrap()
+            let differ = [
+                "-- Agents to be woken",
+                "-- Nothing in the log is changed",
+                "-- Nor can they keep a webhook",
+            ];
+            differ.into_iter().fold(sql, |sql, from| sql.split(from).next().unwrap())
         };
         assert_eq!(tables(same(migration.sqlite)), tables(same(migration.postgres)), "{}", migration.name);
     }
@@ -450,47 +460,6 @@ async fn templates_are_changed_by_one_at_a_time(store: Store) {
     let mut connection = store.read().await.unwrap();
     let users = templates::users(&mut connection, &agent.tenant, &made.id).await.unwrap();
     assert_eq!(users, [(agent.id, "{\"a\":1}".to_owned())]);
-}
-
-async fn hooks_keep_to_what_is_allowed(store: Store) {
-    let agent = agent(&store).await;
-    let make = |headers: &[&str], ceilings| {
-        let new = NewHook {
-            tenant: agent.tenant.clone(),
-            agent: agent.id.clone(),
-            connection: "brex".into(),
-            headers: headers.iter().map(|name| (*name).to_owned()).collect(),
-            ceilings,
-            by: "x".into(),
-        };
-        store.write(move |tx| Box::pin(async move { hooks::create(tx, &new, 1).await }))
-    };
-    assert!(make(&["Authorization"], Ceilings::default()).await.is_err());
-    assert!(make(&[], Ceilings { largest_body: 1 << 21, ..Ceilings::default() }).await.is_err());
-    let hook = make(&["X-Secret"], Ceilings::default()).await.unwrap();
-    assert_eq!((hook.headers.as_slice(), hook.id.len()), (["x-secret".to_owned()].as_slice(), 52));
-    let bytes = delivery(&agent, &format!("w{}", agent.id), 100);
-    let bytes = NewDelivery { hook: Some(hook.id.clone()), ..bytes };
-    let length = i64::try_from(bytes.body.len()).unwrap();
-    let id = hook.id.clone();
-    let op = store.write(move |tx| {
-        Box::pin(async move {
-            deliveries::insert(tx, &bytes, 1).await?;
-            hooks::count(tx, &id, 3, 1, Some(9)).await
-        })
-    });
-    op.await.unwrap();
-    {
-        let mut connection = store.read().await.unwrap();
-        let (found, recipient) = hooks::by_address(&mut connection, &hook.id).await.unwrap().unwrap();
-        assert_eq!((found.received, found.refused, found.last_at), (3, 1, Some(9)));
-        assert!(recipient.starts_with("age1"));
-        assert_eq!(hooks::stored(&mut connection, &hook.id).await.unwrap(), length);
-        assert_eq!(hooks::of_agent(&mut connection, &agent.tenant, &agent.id).await.unwrap().len(), 1);
-    }
-    let (tenant, id) = (agent.tenant.clone(), hook.id.clone());
-    store.write(move |tx| Box::pin(async move { hooks::delete(tx, &tenant, &id, 2).await })).await.unwrap();
-    assert_eq!(hooks::by_address(&mut store.read().await.unwrap(), &hook.id).await.unwrap(), None);
 }
 
 async fn a_foreign_tenant_sees_nothing(store: Store) {

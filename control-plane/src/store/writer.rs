@@ -61,17 +61,18 @@ trait Job: Send {
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
-struct Operation<T, F> {
-    operation: Option<F>,
+/// An operation. In a box, so that what is done with it is in the program once for each kind of answer and not once for each
+/// operation.
+pub(super) type Operate<T> =
+    Box<dyn for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send>;
+
+struct Operation<T> {
+    operation: Option<Operate<T>>,
     result: Option<Result<T, StoreError>>,
     to: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<T, F> Job for Operation<T, F>
-where
-    T: Send + 'static,
-    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
-{
+impl<T: Send + 'static> Job for Operation<T> {
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, bool> {
         Box::pin(async move {
             let Some(operation) = self.operation.take() else { return false };
@@ -154,19 +155,11 @@ impl Writer {
         }
     }
 
-    pub(super) async fn write<T, F>(&self, operation: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
-    {
+    pub(super) async fn write<T: Send + 'static>(&self, operation: Operate<T>) -> Result<T, StoreError> {
         Self::ask(self.queues().map(|(single, _)| single), operation).await
     }
 
-    pub(super) async fn append<T, F>(&self, operation: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
-    {
+    pub(super) async fn append<T: Send + 'static>(&self, operation: Operate<T>) -> Result<T, StoreError> {
         Self::ask(self.queues().map(|(_, append)| append), operation).await
     }
 
@@ -187,7 +180,7 @@ impl Writer {
         for (queue, beat) in [single, append].into_iter().zip(&self.beats).take(if of_one { 1 } else { 2 }) {
             let last = *beat.lock().unwrap_or_else(PoisonError::into_inner);
             if last.is_none_or(|last| last.elapsed() >= BELIEVED) {
-                Self::ask(Some(queue), operation).await?;
+                Self::ask(Some(queue), Box::new(operation)).await?;
             }
         }
         Ok(())
@@ -212,11 +205,7 @@ impl Writer {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn ask<T, F>(queue: Option<Queue>, operation: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
-    {
+    async fn ask<T: Send + 'static>(queue: Option<Queue>, operation: Operate<T>) -> Result<T, StoreError> {
         let (to, answer) = oneshot::channel();
         let job = Box::new(Operation { operation: Some(operation), result: None, to });
         let queue = queue.ok_or(StoreError::Stopped)?;

@@ -70,7 +70,7 @@ impl Desk {
         };
         let now = millis(&self.clock);
         let made = self.store.write(move |tx| Box::pin(async move { hooks::create(tx, &new, now).await }));
-        Ok(format!("/hooks/{}", made.await?.id))
+        Ok(made.await?.path())
     }
 
     /// A revision for each agent; answers when the last is written.

@@ -83,7 +83,7 @@ impl Desk {
         let now = millis(&self.clock);
         let made =
             self.store.write(move |tx| Box::pin(async move { hooks::create(tx, &new, now).await })).await;
-        format!("/hooks/{}", made.unwrap().id)
+        made.unwrap().path()
     }
 
     /// Outcomes of webhooks as the agent told them: outcome, code, how many.

@@ -1,5 +1,5 @@
-//! Reading all that the control plane keeps, also its logs and backups, gives no credential, no webhook's content and no
-//! text of a record.
+//! Reading all that the control plane keeps, also its logs and backups, gives no credential, no address of a hook, no
+//! webhook's content and no text of a record.
 
 use purser_proto::link::command::Verb;
 use sandbox::harness::{ControlOptions, SandboxOptions, Secrets, System};
@@ -27,10 +27,18 @@ pub(super) async fn nothing_secret_is_left_at_the_control_plane(on: ControlOptio
     let client = client();
     let body = "canary of a body that nobody has fetched";
     let url = format!("{}{hook}", site.control.address());
-    assert_eq!(client.post(url).body(body).send().await.unwrap().status(), 200);
+    let made = site.control.hook(&site.id, "brex").await.unwrap();
+    let names = site.control.hooks(&site.id).await.unwrap();
+    let name = names.last().unwrap().split_whitespace().last().unwrap();
+    let rotated = site.control.rotate_hook(name).await.unwrap();
+    for url in [&url, &rotated] {
+        assert_eq!(client.post(url).body(body).send().await.unwrap().status(), 200);
+    }
+    let addresses = [&url, &made, &rotated].map(|url| url.rsplit('/').next().unwrap());
     let secrets = &site.stage.sandbox.secrets;
     let company = site.stage.sandbox.brex.state()["company_id"].as_str().unwrap().to_owned();
     let needles = Needles::default()
+        .with("the address of a hook", addresses)
         .with("a secret", site.stage.hidden())
         .with("an account name", [secrets.user.as_str()])
         .with("a text of a record", site.stage.sandbox.planted.iter().map(String::as_str))

@@ -249,6 +249,23 @@ impl Control {
         Ok(format!("{}{}", self.address(), self.says(&made).await?))
     }
 
+    /// An agent's hooks: a line for each, which ends with its name.
+    ///
+    /// # Errors
+    /// As [`Control::says`].
+    pub async fn hooks(&self, agent: &str) -> Result<Vec<String>> {
+        self.rows(&["hook", "list", "--tenant", TENANT, "--agent", agent]).await
+    }
+
+    /// Gives a hook another address; its new URL.
+    ///
+    /// # Errors
+    /// As [`Control::says`].
+    pub async fn rotate_hook(&self, name: &str) -> Result<String> {
+        let path = self.says(&["hook", "rotate", "--tenant", TENANT, name]).await?;
+        Ok(format!("{}{path}", self.address()))
+    }
+
     /// Asks an agent to do something; the command's id.
     ///
     /// # Errors

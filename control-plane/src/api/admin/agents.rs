@@ -3,6 +3,7 @@
 use super::Admin;
 use super::access::{Asked, need};
 use super::exchange::{Answer, Body, Id, Page, PageQuery, ok, shown};
+use super::plug::Plug;
 use super::refusal::Refusal;
 use crate::store::agents::{self, Agent};
 use crate::store::{StoreError, reports};
@@ -11,9 +12,8 @@ use actix_web::{delete, get, patch, post};
 use purser_proto::link::report::StatusReport;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config
         .service(list_agents)
         .service(show_agent)

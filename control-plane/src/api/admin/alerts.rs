@@ -4,6 +4,7 @@
 use super::Admin;
 use super::access::{Asked, need};
 use super::exchange::{Answer, Body, Id, Made, Once, Page, PageQuery, ok, shown};
+use super::plug::Plug;
 use super::refusal::Refusal;
 use crate::alerts::Kind;
 use crate::alerts::message::trial;
@@ -16,12 +17,11 @@ use actix_web::{delete, get, post, put};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Most messages of a destination that are shown.
 const MESSAGES: i64 = 100;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config
         .service(list_alerts)
         .service(show_settings)

@@ -3,15 +3,15 @@
 use super::Admin;
 use super::access::{Asked, need};
 use super::exchange::{Answer, ok, shown};
+use super::plug::Plug;
 use super::refusal::Refusal;
 use crate::store::admin_audit::{self, Entry};
 use actix_web::get;
 use actix_web::web::{Data, Query};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config.service(list_audit).service(verify_audit);
 }
 

@@ -3,6 +3,7 @@
 use super::Admin;
 use super::access::{Asked, need};
 use super::exchange::{Answer, Body, Id, Made, ok, shown};
+use super::plug::Plug;
 use super::refusal::Refusal;
 use crate::clock::Millis;
 use crate::store::codes::{self, Code, DEFAULT_MINUTES, MOST_MINUTES};
@@ -11,9 +12,8 @@ use actix_web::{delete, get, post};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config.service(list_codes).service(create_code).service(revoke_code);
 }
 

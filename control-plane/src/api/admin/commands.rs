@@ -4,6 +4,7 @@
 use super::Admin;
 use super::access::{Asked, need};
 use super::exchange::{Answer, Body, Id, Made, ok, shown};
+use super::plug::Plug;
 use super::refusal::Refusal;
 use crate::accounts::roles::Permission;
 use crate::store::agents;
@@ -14,14 +15,13 @@ use purser_proto::link::command::Verb;
 use purser_proto::link::limits::Name;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 /// For how long a command is obeyed when nothing is said, in minutes.
 const USUAL_MINUTES: i64 = 60;
 /// For how long at most: a week.
 const MOST_MINUTES: i64 = 7 * 24 * 60;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config.service(list_commands).service(create_command).service(show_command);
 }
 

@@ -2,13 +2,13 @@
 
 use super::access::TENANT_HEADER;
 use super::exchange::IDEMPOTENCY_HEADER;
+use super::plug::Plug;
 use crate::accounts::sessions::{COOKIE, CSRF_HEADER};
 use actix_web::{HttpResponse, get};
 use std::sync::LazyLock;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Info, License, ObjectBuilder, OpenApi, PathItem, Required, SecurityRequirement, Type};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 /// The page; its script is in a file of its own, so that the policy can forbid scripts within pages.
 const PAGE: &str = include_str!("docs.html");
@@ -17,7 +17,7 @@ const SCRIPT: &str = include_str!("docs.js");
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config.service(openapi).service(page).service(script);
 }
 

@@ -1,9 +1,10 @@
-//! Hooks of an agent's connections. The end of a hook's address is what keeps strangers out, so it is shown once; after
-//! that a hook goes by a name that is derived from it, here, in the audit log and in lists.
+//! Hooks of an agent's connections. The end of a hook's address is what keeps strangers out, so it is shown once and kept
+//! nowhere; a hook goes by its name, here, in the audit log and in lists.
 
 use super::Admin;
 use super::access::{Asked, Asking, need};
 use super::exchange::{Answer, Body, Id, Made, ok, shown};
+use super::plug::Plug;
 use super::refusal::Refusal;
 use crate::store::hooks::{self, Ceilings, Hook, NewHook};
 use crate::store::{Connection, StoreError, agents};
@@ -11,9 +12,8 @@ use actix_web::web::{Data, Path};
 use actix_web::{delete, get, post};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config.service(list_hooks).service(create_hook).service(rotate_hook).service(remove_hook);
     config.service(disable_hook).service(enable_hook);
 }
@@ -50,7 +50,7 @@ pub struct HookRequest {
 /// A hook without its address.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HookView {
-    /// Its name.
+    /// Its name; no part of its address.
     pub id: String,
     /// The agent.
     pub agent: String,
@@ -77,8 +77,8 @@ pub struct HookView {
     pub disabled: Option<String>,
 }
 
-/// A hook with its address; shown once.
-#[derive(Debug, Serialize, ToSchema)]
+/// A hook with its address; shown once. Only a hash of it is kept.
+#[derive(Serialize, ToSchema)]
 pub struct MadeHook {
     /// Where the sender sends to; a path where the server does not know its own address.
     pub url: String,
@@ -87,16 +87,9 @@ pub struct MadeHook {
     pub view: HookView,
 }
 
-/// The name of a hook by the end of its address.
-pub(crate) fn name(hook: &str) -> String {
-    let hash = blake3::derive_key("purser-control 2026 name of a hook", hook.as_bytes());
-    let hex = blake3::Hash::from(hash).to_hex();
-    format!("h{}", &hex[..24])
-}
-
 fn view(hook: &Hook) -> HookView {
     HookView {
-        id: name(&hook.id),
+        id: hook.id.clone(),
         agent: hook.agent.clone(),
         connection: hook.connection.clone(),
         headers: hook.headers.clone(),
@@ -109,10 +102,10 @@ fn view(hook: &Hook) -> HookView {
     }
 }
 
-fn made(admin: &Admin, hook: &Hook) -> MadeHook {
-    let path = format!("/hooks/{}", hook.id);
+fn made(admin: &Admin, made: &hooks::Made) -> MadeHook {
+    let path = made.path();
     let url = admin.public_url.as_ref().and_then(|own| own.join(&path).ok()).map_or(path, String::from);
-    MadeHook { url, view: view(hook) }
+    MadeHook { url, view: view(&made.hook) }
 }
 
 async fn found(
@@ -121,8 +114,8 @@ async fn found(
     agent: &str,
     wanted: &str,
 ) -> Result<Hook, StoreError> {
-    let all = hooks::of_agent(connection, tenant, agent).await?;
-    all.into_iter().find(|hook| name(&hook.id) == wanted).ok_or_else(|| StoreError::missing("hook", wanted))
+    let hook = hooks::of(connection, tenant, wanted).await?;
+    if hook.agent == agent { Ok(hook) } else { Err(StoreError::missing("hook", wanted)) }
 }
 
 /// An agent's hooks.
@@ -169,14 +162,14 @@ async fn create_hook(
     let created = admin.create(&asked.0, body.once, "hook.create", move |tx| {
         Box::pin(async move {
             let hook = hooks::create(tx, &new, now).await?;
-            let detail = format!("{} of agent {}", hook.connection, hook.agent);
-            Ok(Made { body: made(&shared, &hook), target: name(&hook.id), detail })
+            let detail = format!("{} of agent {}", hook.hook.connection, hook.hook.agent);
+            Ok(Made { body: made(&shared, &hook), target: hook.hook.id.clone(), detail })
         })
     });
     created.await
 }
 
-/// Give a hook a new address; the one until now is answered as unknown at once.
+/// Give a hook a new address and name; the address until now is nobody's within two seconds on every node.
 #[utoipa::path(tag = "hooks",
     params(("id" = String, Path, description = "Id of the agent"), ("hook" = String, Path, description = "Name of the hook")),
     extensions(("x-permission" = json!("hooks-write"))),
@@ -194,15 +187,10 @@ async fn rotate_hook(
     let shared = admin.clone();
     let rotated = admin.create(&asked.0, once, "hook.rotate", move |tx| {
         Box::pin(async move {
-            let Hook { id, tenant, agent, connection, headers, ceilings, disabled_at, .. } =
-                found(tx.connection(), &tenant, &agent.0, &wanted.0).await?;
-            let new = NewHook { tenant, agent, connection, headers, ceilings, by };
-            hooks::delete(tx, &new.tenant, &id, now).await?;
-            let fresh = hooks::create(tx, &new, now).await?;
-            hooks::disable(tx, &new.tenant, &fresh.id, disabled_at).await?;
-            let hook = Hook { disabled_at, ..fresh };
+            let old = found(tx.connection(), &tenant, &agent.0, &wanted.0).await?;
+            let hook = hooks::rotate(tx, &tenant, &old.id, &by, now).await?;
             let detail = format!("before: {}", wanted.0);
-            Ok(Made { body: made(&shared, &hook), target: name(&hook.id), detail })
+            Ok(Made { body: made(&shared, &hook), target: hook.hook.id.clone(), detail })
         })
     });
     rotated.await
@@ -244,7 +232,7 @@ async fn switch(admin: &Admin, asking: &Asking, (agent, wanted): (Id, Id), on: b
     switched.await
 }
 
-/// Remove a hook; its address is answered as unknown at once.
+/// Remove a hook; its address is nobody's within two seconds on every node.
 #[utoipa::path(tag = "hooks",
     params(("id" = String, Path, description = "Id of the agent"), ("hook" = String, Path, description = "Name of the hook")),
     extensions(("x-permission" = json!("hooks-write"))),

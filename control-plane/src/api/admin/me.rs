@@ -4,6 +4,7 @@
 use super::Admin;
 use super::access::Own;
 use super::exchange::{Answer, Body, ok};
+use super::plug::Plug;
 use super::refusal::Refusal;
 use crate::accounts::people::Settle;
 use actix_web::web::Data;
@@ -11,9 +12,8 @@ use actix_web::{HttpResponse, delete, post};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config.service(change_password).service(begin_totp).service(confirm_totp).service(remove_totp);
 }
 

@@ -15,6 +15,7 @@ pub mod me;
 mod methods;
 pub mod notices;
 pub mod oidc;
+mod plug;
 pub mod refusal;
 pub mod revisions;
 pub mod secrets;
@@ -38,6 +39,7 @@ use actix_web::error::InternalError;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, PathConfig, PayloadConfig, QueryConfig, ServiceConfig};
 use actix_web::{App, ResponseError as _};
+use plug::Plug;
 use refusal::Refusal;
 use url::Url;
 use utoipa::openapi::OpenApi;
@@ -97,17 +99,39 @@ impl Admin {
 
     /// All routes under `/v1`; the link's own come first.
     pub fn routes(&self, config: &mut ServiceConfig) {
-        config.app_data(Data::new(self.clone())).service(all());
+        config.app_data(Data::new(self.clone())).service(all(false));
     }
 }
 
 /// The document that describes the API.
 pub fn document() -> OpenApi {
-    let (_, made) = App::new().into_utoipa_app().service(all()).split_for_parts();
+    let (_, made) = App::new().into_utoipa_app().service(all(true)).split_for_parts();
     docs::completed(made)
 }
 
-fn all() -> impl HttpServiceFactory + OpenApiFactory + 'static {
+/// One a line, in the order of the document's tags.
+const ROUTES: &[fn(&mut Plug<'_, '_>)] = &[
+    session::routes,
+    oidc::routes,
+    me::routes,
+    users::routes,
+    tokens::routes,
+    tenants::routes,
+    codes::routes,
+    agents::routes,
+    commands::routes,
+    hooks::routes,
+    notices::routes,
+    revisions::routes,
+    secrets::routes,
+    templates::routes,
+    alerts::routes,
+    audit::routes,
+    docs::routes,
+];
+
+/// All routes, to be served, or described as well.
+fn all(described: bool) -> impl HttpServiceFactory + OpenApiFactory + 'static {
     let refuse = |refusal: Refusal| {
         let answer = refusal.error_response();
         actix_web::Error::from(InternalError::from_response(refusal, answer))
@@ -116,23 +140,10 @@ fn all() -> impl HttpServiceFactory + OpenApiFactory + 'static {
         .app_data(PayloadConfig::new(LARGEST_BODY))
         .app_data(PathConfig::default().error_handler(move |_, _| refuse(Refusal::missing())))
         .app_data(QueryConfig::default().error_handler(move |why, _| refuse(Refusal::malformed(why))))
-        .configure(session::routes)
-        .configure(oidc::routes)
-        .configure(me::routes)
-        .configure(users::routes)
-        .configure(tokens::routes)
-        .configure(tenants::routes)
-        .configure(codes::routes)
-        .configure(agents::routes)
-        .configure(commands::routes)
-        .configure(hooks::routes)
-        .configure(notices::routes)
-        .configure(revisions::routes)
-        .configure(secrets::routes)
-        .configure(templates::routes)
-        .configure(alerts::routes)
-        .configure(audit::routes)
-        .configure(docs::routes)
+        .configure(|config| {
+            let mut plug = Plug::new(config, described);
+            ROUTES.iter().for_each(|routes| routes(&mut plug));
+        })
         .default_service(web::to(methods::nothing_here))
         .wrap(from_fn(access::guard))
 }

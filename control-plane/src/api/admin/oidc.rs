@@ -4,6 +4,7 @@
 use super::Admin;
 use super::access::{Anybody, session_word};
 use super::exchange::{Answer, Id, ok};
+use super::plug::Plug;
 use super::refusal::Refusal;
 use super::session::cookie_of;
 use crate::accounts::login::OidcAnswer;
@@ -16,9 +17,8 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config.service(list_providers).service(start).service(callback);
 }
 

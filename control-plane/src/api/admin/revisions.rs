@@ -4,6 +4,7 @@
 use super::Admin;
 use super::access::{Asked, need};
 use super::exchange::{Answer, Body, Id, Made, ok, shown};
+use super::plug::Plug;
 use super::refusal::{Finding, Refusal, findings_of};
 use crate::configurations::{self, Plan, diff};
 use crate::store::revisions::{self, NewRevision, RevisionRow};
@@ -13,12 +14,11 @@ use actix_web::{HttpResponse, get, post};
 use purser_proto::link::limits::Document;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Longest note, in bytes.
 const LONGEST_NOTE: usize = 512;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config
         .service(validate)
         .service(plan_revision)

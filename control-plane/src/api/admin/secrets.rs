@@ -3,6 +3,7 @@
 use super::Admin;
 use super::access::{Asked, need};
 use super::exchange::{Answer, Body, Id, Made, ok, shown};
+use super::plug::Plug;
 use super::refusal::Refusal;
 use crate::store::agents;
 use crate::store::sealed::{self, NewSecret, SecretRow};
@@ -10,9 +11,8 @@ use actix_web::web::{Data, Path};
 use actix_web::{get, post};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config.service(list_secrets).service(hand_in);
 }
 

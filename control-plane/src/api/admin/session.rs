@@ -3,6 +3,7 @@
 use super::Admin;
 use super::access::{Anybody, Own, session_word};
 use super::exchange::{Answer, Body, Id, ok, shown};
+use super::plug::Plug;
 use super::refusal::Refusal;
 use crate::accounts::login::{Credentials, LoggedIn};
 use crate::accounts::principal::{By, Principal};
@@ -18,9 +19,8 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, post};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config.service(log_in).service(who_am_i).service(log_out).service(list_sessions).service(end_session);
 }
 

@@ -4,6 +4,7 @@
 use super::Admin;
 use super::access::{Asked, need};
 use super::exchange::{Answer, Body, Id, Made, ok, shown};
+use super::plug::Plug;
 use super::refusal::{Refusal, findings_of};
 use super::revisions::{PlanView, of_size, plan_view};
 use crate::configurations::Rendered;
@@ -15,9 +16,8 @@ use purser_proto::finding::ConfigFinding;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config
         .service(list_templates)
         .service(create_template)

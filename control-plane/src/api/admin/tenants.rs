@@ -3,15 +3,15 @@
 use super::Admin;
 use super::access::{Asked, need};
 use super::exchange::{Answer, Body, Id, Made, ok, shown};
+use super::plug::Plug;
 use super::refusal::Refusal;
 use crate::store::tenants::{self, Tenant};
 use actix_web::web::{Data, Path};
 use actix_web::{get, post};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config.service(list_tenants).service(create_tenant).service(show_tenant);
 }
 

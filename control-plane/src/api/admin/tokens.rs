@@ -3,6 +3,7 @@
 use super::Admin;
 use super::access::{Asked, Asking, Own, need};
 use super::exchange::{Answer, Body, Id, Made, Page, PageQuery, ok, shown};
+use super::plug::Plug;
 use super::refusal::Refusal;
 use crate::accounts::roles::Permission;
 use crate::accounts::token::{DEFAULT_DAYS, LONGEST_DAYS, hash_of, text_of};
@@ -14,12 +15,11 @@ use actix_web::{delete, get, post};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 /// A day, in milliseconds.
 const DAY: Millis = 24 * 60 * 60 * 1000;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config
         .service(list_own_tokens)
         .service(create_token)

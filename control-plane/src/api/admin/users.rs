@@ -3,6 +3,7 @@
 use super::Admin;
 use super::access::{Asked, need};
 use super::exchange::{Answer, Body, Id, Made, Page, PageQuery, ok, shown};
+use super::plug::Plug;
 use super::refusal::Refusal;
 use super::session::{SessionView, views};
 use crate::accounts::people::Newcomer;
@@ -15,9 +16,8 @@ use actix_web::{delete, get, patch, post};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Plug<'_, '_>) {
     config
         .service(list_users)
         .service(create_user)

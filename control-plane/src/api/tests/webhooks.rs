@@ -16,7 +16,13 @@ use purser_proto::link::command::Verb;
 use purser_proto::link::sync::DeliveryBody;
 use std::time::{Duration, Instant};
 
-async fn hook(house: &House, agent: &TestAgent, ceilings: Ceilings) -> Hook {
+/// A hook, and the end of its path.
+struct Called {
+    hook: Hook,
+    address: String,
+}
+
+async fn hook(house: &House, agent: &TestAgent, ceilings: Ceilings) -> Called {
     let new = NewHook {
         tenant: house.tenant.clone(),
         agent: agent.id.clone(),
@@ -27,7 +33,9 @@ async fn hook(house: &House, agent: &TestAgent, ceilings: Ceilings) -> Hook {
     };
     let made =
         house.plane.services.store.write(move |tx| Box::pin(async move { hooks::create(tx, &new, 1).await }));
-    made.await.unwrap()
+    let made = made.await.unwrap();
+    let address = made.path().strip_prefix("/hooks/").unwrap().to_owned();
+    Called { hook: made.hook, address }
 }
 
 async fn call(house: &House, agent: &TestAgent, id: &str, body: &[u8]) -> u16 {
@@ -50,7 +58,7 @@ async fn a_webhook_is_sealed_kept_and_delivered_at_once() {
         while house.plane.services.wake.waiting() == 0 {
             tokio::task::yield_now().await;
         }
-        call(&house, &agent, &hook.id, body).await
+        call(&house, &agent, &hook.address, body).await
     });
     assert_eq!(status, 200);
     assert!(begun.elapsed() < Duration::from_secs(20));
@@ -63,7 +71,7 @@ async fn a_webhook_is_sealed_kept_and_delivered_at_once() {
     assert_eq!(names, ["content-type", "svix-id", "x-shared-secret"]);
     house.plane.services.ingress.flush().await.unwrap();
     let store = &house.plane.services.store;
-    let counted = hooks::of(&mut store.read().await.unwrap(), &house.tenant, &hook.id).await.unwrap();
+    let counted = hooks::of(&mut store.read().await.unwrap(), &house.tenant, &hook.hook.id).await.unwrap();
     assert_eq!((counted.received, counted.refused), (1, 0));
     for file in std::fs::read_dir(house._folder.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
@@ -88,9 +96,9 @@ async fn senders_are_never_told_to_give_up() {
     for id in ["", "a/b", "%ff%fe", "a%2fb", "..%2f"] {
         assert_eq!(call(&house, &agent, id, b"x").await, 503, "{id}");
     }
-    assert_eq!(call(&house, &agent, &hook.id, &[b'x'; 101]).await, 503);
-    assert_eq!(call(&house, &agent, &hook.id, &[b'x'; 100]).await, 200);
-    let (tenant, id) = (house.tenant.clone(), hook.id.clone());
+    assert_eq!(call(&house, &agent, &hook.address, &[b'x'; 101]).await, 503);
+    assert_eq!(call(&house, &agent, &hook.address, &[b'x'; 100]).await, 200);
+    let (tenant, id) = (house.tenant.clone(), hook.hook.id.clone());
     let store = &house.plane.services.store;
     store.write(move |tx| Box::pin(async move { hooks::delete(tx, &tenant, &id, 2).await })).await.unwrap();
     assert_eq!(house.notices().await, ["webhook-too-large"]);
@@ -104,7 +112,7 @@ async fn a_hook_that_is_switched_off_takes_nothing_and_says_later() {
     let hook = hook(&house, &agent, Ceilings::default()).await;
     let store = &house.plane.services.store;
     let switch = async |since| {
-        let (tenant, id) = (house.tenant.clone(), hook.id.clone());
+        let (tenant, id) = (house.tenant.clone(), hook.hook.id.clone());
         let op =
             store.write(move |tx| Box::pin(async move { hooks::disable(tx, &tenant, &id, since).await }));
         op.await.unwrap();
@@ -112,7 +120,7 @@ async fn a_hook_that_is_switched_off_takes_nothing_and_says_later() {
     let until = async |wanted| {
         let begun = Instant::now();
         loop {
-            let got = call(&house, &agent, &hook.id, b"x").await;
+            let got = call(&house, &agent, &hook.address, b"x").await;
             if got == wanted {
                 return;
             }
@@ -125,11 +133,11 @@ async fn a_hook_that_is_switched_off_takes_nothing_and_says_later() {
     until(503).await;
     let waiting = async || deliveries::count(&mut store.read().await.unwrap(), &agent.id).await.unwrap();
     let before = waiting().await;
-    assert_eq!(call(&house, &agent, &hook.id, b"x").await, 503);
-    assert_eq!(call(&house, &agent, &hook.id, &vec![b'x'; 2 << 20]).await, 503);
+    assert_eq!(call(&house, &agent, &hook.address, b"x").await, 503);
+    assert_eq!(call(&house, &agent, &hook.address, &vec![b'x'; 2 << 20]).await, 503);
     assert_eq!(waiting().await, before, "a webhook was kept of a hook that is switched off");
     house.plane.services.ingress.flush().await.unwrap();
-    let counted = hooks::of(&mut store.read().await.unwrap(), &house.tenant, &hook.id).await.unwrap();
+    let counted = hooks::of(&mut store.read().await.unwrap(), &house.tenant, &hook.hook.id).await.unwrap();
     assert_eq!((counted.disabled_at, counted.received), (Some(5), before));
     assert!(counted.refused >= 2);
     switch(None).await;
@@ -142,7 +150,7 @@ async fn who_guesses_addresses_is_slowed_down_and_known_hooks_work_on() {
     let house = House::new().await;
     let agent = house.plane.agent(&house.tenant).await;
     let hook = hook(&house, &agent, Ceilings::default()).await;
-    assert_eq!(call(&house, &agent, &hook.id, b"x").await, 200);
+    assert_eq!(call(&house, &agent, &hook.address, b"x").await, 200);
     let mut guessed = Vec::new();
     for number in 0..100 {
         guessed.push(call(&house, &agent, &format!("guess{number}"), b"x").await);
@@ -152,7 +160,7 @@ async fn who_guesses_addresses_is_slowed_down_and_known_hooks_work_on() {
         guessed.contains(&429) && guessed.iter().all(|status| [429, 503].contains(status)),
         "{guessed:?}"
     );
-    assert_eq!(call(&house, &agent, &hook.id, b"x").await, 200);
+    assert_eq!(call(&house, &agent, &hook.address, b"x").await, 200);
     house.plane.stop().await;
 }
 
@@ -162,7 +170,7 @@ async fn the_largest_body_of_all_fits_into_a_delivery() {
     let agent = house.plane.agent(&house.tenant).await;
     let hook = hook(&house, &agent, Ceilings::default()).await;
     let body = vec![0xff; usize::try_from(hooks::LARGEST_BODY).unwrap()];
-    assert_eq!(call(&house, &agent, &hook.id, &body).await, 200);
+    assert_eq!(call(&house, &agent, &hook.address, &body).await, 200);
     let answer = agent.sync(&agent.says_nothing()).await.unwrap();
     let DeliveryBody::Webhook(webhook) = &answer.deliveries.as_slice()[0].body else { panic!("no webhook") };
     assert_eq!(STANDARD.decode(agent.open(webhook).body_base64).unwrap(), body);
@@ -177,7 +185,7 @@ async fn more_than_the_rate_is_sent_away_for_a_while() {
     let hook = hook(&house, &agent, slow).await;
     let mut statuses = Vec::new();
     for _ in 0..6 {
-        statuses.push(call(&house, &agent, &hook.id, b"x").await);
+        statuses.push(call(&house, &agent, &hook.address, b"x").await);
     }
     assert_eq!(statuses[..3], [200; 3]);
     assert!(
@@ -194,19 +202,19 @@ async fn what_waits_is_bounded_and_there_is_room_again_when_the_agent_comes() {
     let little = Ceilings { largest_body: 1000, most_bytes: 8000, ..Ceilings::default() };
     let hook = hook(&house, &agent, little).await;
     let mut taken = 0;
-    while call(&house, &agent, &hook.id, &[b'x'; 500]).await == 200 {
+    while call(&house, &agent, &hook.address, &[b'x'; 500]).await == 200 {
         taken += 1;
         assert!(taken < 20, "nothing bounds what waits");
     }
     assert!(taken > 1);
     let store = &house.plane.services.store;
-    assert!(hooks::stored(&mut store.read().await.unwrap(), &hook.id).await.unwrap() <= 8000);
+    assert!(hooks::stored(&mut store.read().await.unwrap(), &hook.hook.id).await.unwrap() <= 8000);
     let answer = agent.sync(&agent.says_nothing()).await.unwrap();
     let ids: Vec<&str> = answer.deliveries.as_slice().iter().map(|one| one.id.as_str()).collect();
     assert_eq!(ids.len(), taken);
     agent.sync(&agent.takes(&ids)).await.unwrap();
     let begun = Instant::now();
-    while call(&house, &agent, &hook.id, &[b'x'; 500]).await != 200 {
+    while call(&house, &agent, &hook.address, &[b'x'; 500]).await != 200 {
         assert!(begun.elapsed() < Duration::from_secs(20), "there is room, but nothing is taken");
     }
     house.plane.stop().await;
@@ -218,7 +226,7 @@ async fn of_a_burst_nothing_that_was_answered_is_lost() {
     let agent = house.plane.agent(&house.tenant).await;
     let hook = hook(&house, &agent, Ceilings::default()).await;
     let bodies: Vec<Vec<u8>> = (0..1000).map(|n: u32| n.to_be_bytes().to_vec()).collect();
-    let calls = bodies.iter().map(|body| call(&house, &agent, &hook.id, body));
+    let calls = bodies.iter().map(|body| call(&house, &agent, &hook.address, body));
     let statuses: Vec<u16> = futures_util::stream::iter(calls).buffer_unordered(64).collect().await;
     assert!(statuses.iter().all(|status| *status == 200));
     let mut seen = std::collections::BTreeSet::new();
@@ -249,7 +257,7 @@ async fn what_waits_outlives_a_clock_that_leaps_ahead_and_is_told_of_when_it_goe
     let services = &house.plane.services;
     let agent = house.plane.agent(&house.tenant).await;
     let hook = hook(&house, &agent, Ceilings::default()).await;
-    assert_eq!(call(&house, &agent, &hook.id, b"x").await, 200);
+    assert_eq!(call(&house, &agent, &hook.address, b"x").await, 200);
     let command = NewCommand {
         tenant: house.tenant.clone(),
         agent: agent.id.clone(),
@@ -274,7 +282,7 @@ async fn what_waits_outlives_a_clock_that_leaps_ahead_and_is_told_of_when_it_goe
     clock.set_by(TimeDelta::days(-400));
     assert_eq!(left().await, 2);
     assert_eq!(agent.sync(&agent.says_nothing()).await.unwrap().deliveries.as_slice().len(), 2);
-    clock.advance(TimeDelta::milliseconds(hook.ceilings.keep));
+    clock.advance(TimeDelta::milliseconds(hook.hook.ceilings.keep));
     assert_eq!((left().await, house.notices().await.len()), (1, 0));
     clock.advance(TimeDelta::hours(1));
     assert_eq!((left().await, house.notices().await), (0, vec!["webhooks-expired".to_owned()]));
@@ -299,7 +307,7 @@ async fn what_waits_to_be_written_is_bounded_by_its_bytes() {
         })
     });
     let take = async || {
-        let admitted = ingress.admit(&hook.id, std::net::Ipv4Addr::LOCALHOST.into()).await.ok().unwrap();
+        let admitted = ingress.admit(&hook.address, std::net::Ipv4Addr::LOCALHOST.into()).await.ok().unwrap();
         ingress.take(&admitted, std::iter::empty(), &[7; 10_000]).await
     };
     let senders = async {
@@ -335,16 +343,16 @@ async fn what_was_counted_and_could_not_be_written_is_counted_later() {
         });
         done.await.unwrap();
     };
-    assert_eq!(call(&house, &agent, &hook.id, b"x").await, 200);
-    assert_eq!(call(&house, &agent, &hook.id, &[b'x'; 11]).await, 503);
+    assert_eq!(call(&house, &agent, &hook.address, b"x").await, 200);
+    assert_eq!(call(&house, &agent, &hook.address, &[b'x'; 11]).await, 503);
     run("create trigger full before update on hooks begin select raise(abort, 'full'); end").await;
     services.ingress.flush().await.unwrap_err();
     run("drop trigger full").await;
-    assert_eq!(call(&house, &agent, &hook.id, b"x").await, 200);
+    assert_eq!(call(&house, &agent, &hook.address, b"x").await, 200);
     services.ingress.flush().await.unwrap();
     services.ingress.flush().await.unwrap();
     let mut connection = services.store.read().await.unwrap();
-    let counted = hooks::of(&mut connection, &house.tenant, &hook.id).await.unwrap();
+    let counted = hooks::of(&mut connection, &house.tenant, &hook.hook.id).await.unwrap();
     assert_eq!((counted.received, counted.refused), (2, 1));
     drop(connection);
     house.plane.stop().await;

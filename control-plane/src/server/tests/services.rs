@@ -4,6 +4,7 @@ use super::*;
 use crate::clock::{Clock, millis};
 use crate::server::{Addresses, Services, Stopper, serve_until};
 use crate::store::codes::{self, NewCode};
+use crate::store::hooks::{self, Ceilings, NewHook};
 use crate::store::{Store, tenants};
 use crate::testing::TestAgent;
 use secrecy::ExposeSecret as _;
@@ -116,6 +117,53 @@ async fn clients_behind_a_trusted_proxy_that_guess_hooks_are_told_apart() {
     }
     assert!(statuses[..60].iter().all(|status| *status == 503) && statuses.contains(&429), "{statuses:?}");
     assert_eq!(guess("192.0.2.2", 0).await, 503, "another client pays for the first");
+    plane.end.send(()).unwrap();
+    tokio::time::timeout(PATIENCE, plane.ended).await.unwrap().unwrap().unwrap();
+}
+
+#[actix_web::test]
+async fn hooks_are_known_from_the_start_and_followed_so_that_strangers_beside_their_senders_do_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = start(folder.path()).await;
+    let agent = before.agent().await.id;
+    let hook = async |store: Store| {
+        let tenant = tenants::all(&mut store.read().await.unwrap()).await.unwrap().remove(0).id;
+        let (agent, headers, ceilings) = (agent.clone(), Vec::new(), Ceilings::default());
+        let new = NewHook { tenant, agent, connection: "cards".into(), headers, ceilings, by: "x".into() };
+        let made = store.write(move |tx| Box::pin(async move { hooks::create(tx, &new, 1).await }));
+        made.await.unwrap().path()
+    };
+    let first = hook(before.services.store.clone()).await;
+    before.end.send(()).unwrap();
+    tokio::time::timeout(PATIENCE, before.ended).await.unwrap().unwrap().unwrap();
+
+    let plane = start(folder.path()).await;
+    let call = async |path: &str| {
+        let io = TcpStream::connect(plane.addresses.main).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: control.example.test\r\nx-forwarded-for: 192.0.2.1\r\n\
+             content-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        status(&ask(io, &head).await)
+    };
+    let guessed_until_refused = async || {
+        let mut number = 0;
+        while call(&format!("/hooks/guess{number}")).await != 429 {
+            number += 1;
+            assert!(number < 1000, "nobody is slowed down");
+        }
+    };
+    guessed_until_refused().await;
+    assert_eq!(call(&first).await, 200, "the hook was there before the start");
+    let second = hook(plane.services.store.clone()).await;
+    let learned = async {
+        while !plane.services.ingress.knows(second.strip_prefix("/hooks/").unwrap()) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, learned).await.expect("new hooks are followed");
+    guessed_until_refused().await;
+    assert_eq!(call(&second).await, 200);
     plane.end.send(()).unwrap();
     tokio::time::timeout(PATIENCE, plane.ended).await.unwrap().unwrap().unwrap();
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::Millis;
 use crate::store::admin_audit::{Deed, append, verify};
+use crate::store::hooks::{Ceilings, NewHook};
 use crate::store::idempotency::{Claim, KEPT, claim, finish};
 use crate::store::sessions::Session;
 use crate::store::tokens::Token;

@@ -1,6 +1,7 @@
 //! What nobody fetched, and what a clock that was ahead has left.
 
 use super::*;
+use crate::store::hooks::{Ceilings, NewHook};
 
 pub(super) async fn webhooks_that_nobody_fetched_are_told_of_when_they_go(store: Store) {
     const HOUR: i64 = 3_600_000;
@@ -14,7 +15,7 @@ pub(super) async fn webhooks_that_nobody_fetched_are_told_of_when_they_go(store:
         by: "somebody".into(),
     };
     let hook =
-        store.write(move |tx| Box::pin(async move { hooks::create(tx, &new, 1).await })).await.unwrap();
+        store.write(move |tx| Box::pin(async move { hooks::create(tx, &new, 1).await })).await.unwrap().hook;
     for (n, expires_at) in [100, 200, 2 * HOUR].into_iter().enumerate() {
         let delivery = NewDelivery {
             hook: Some(hook.id.clone()),

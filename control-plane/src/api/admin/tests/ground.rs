@@ -63,6 +63,7 @@ list! {
     work::an_agent_is_approved_by_its_fingerprint_revoked_and_then_removed,
     once::the_same_create_with_the_same_key_is_done_once,
     once::what_was_shown_once_is_not_shown_to_another_session_of_the_same_person,
+    once::the_address_of_a_hook_is_kept_nowhere_also_not_to_be_answered_again,
     once::a_key_is_forgotten_after_a_day_and_a_failed_create_keeps_none,
     once::twenty_at_once_with_one_key_create_one_thing,
     once::a_token_lives_until_it_is_revoked_expires_or_its_owner_may_not_log_in,

@@ -7,6 +7,7 @@ use crate::store::{Engine, admin_audit};
 use actix_web::http::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
 
 const KEY: &str = "idempotency-key";
 
@@ -47,6 +48,51 @@ pub(super) async fn what_was_shown_once_is_not_shown_to_another_session_of_the_s
     let again = create(&world, &As::Session(word), "/v1/codes", &body, "key-0001").await;
     assert_eq!((again.status, &again.json()["code"]), (409, &json!("done-already")));
     assert!(!again.body.contains(first["code"].as_str().unwrap()));
+}
+
+pub(super) async fn the_address_of_a_hook_is_kept_nowhere_also_not_to_be_answered_again(ground: &Ground) {
+    let world = ground.world().await;
+    let operator = world.as_role(crate::accounts::roles::Role::Operator);
+    let hooks = format!("/v1/agents/{}/hooks", world.one.agent);
+    let body = json!({ "connection": "cards" });
+    let first = create(&world, &operator, &hooks, &body, "key-0001").await;
+    let again = create(&world, &operator, &hooks, &body, "key-0001").await;
+    assert_eq!((first.status, again.header("idempotency-replayed")), (201, "true"));
+    assert_eq!(first.json()["url"], again.json()["url"]);
+    let rotate = format!("{hooks}/{}/rotate", first.json()["id"].as_str().unwrap());
+    let rotated =
+        world.send(request(&operator, Method::POST, &rotate, None).insert_header((KEY, "key-0002")));
+    let rotated = rotated.await;
+    assert_eq!(rotated.status, 201);
+    let made = [first.json(), rotated.json()];
+    let addresses = made.each_ref().map(|made| made["url"].as_str().unwrap().rsplit('/').next().unwrap());
+    let mut rows = Vec::new();
+    for table in ["hooks", "answers", "admin_audit", "deliveries", "notices"] {
+        rows.push(rows_of(&world, table).await);
+    }
+    let name = made[1]["id"].as_str().unwrap();
+    assert!(rows[0].contains(name) && rows[1].len() > 500 && rows[2].contains(name), "{rows:#?}");
+    for address in addresses {
+        assert!(address.len() == 52 && rows.iter().all(|rows| !rows.contains(&address[..12])), "{rows:#?}");
+    }
+}
+
+/// All that a table holds, as text.
+async fn rows_of(world: &World, table: &str) -> String {
+    let mut connection = world.store.read().await.unwrap();
+    let columns = match world.store.engine() {
+        Engine::Sqlite => format!("select name from pragma_table_info('{table}')"),
+        Engine::Postgres => format!(
+            "select cast(column_name as text) from information_schema.columns where table_name = '{table}'"
+        ),
+    };
+    let columns: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(columns)).fetch_all(&mut *connection).await.unwrap();
+    let columns: Vec<_> = columns.iter().map(|name| format!("coalesce(cast({name} as text), '')")).collect();
+    let rows = format!("select {} from {table}", columns.join(" || ' ' || "));
+    let rows: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(rows)).fetch_all(&mut *connection).await.unwrap();
+    rows.join("\n")
 }
 
 pub(super) async fn a_key_is_forgotten_after_a_day_and_a_failed_create_keeps_none(ground: &Ground) {

@@ -5,7 +5,6 @@ use crate::accounts::roles::{Permission, Role};
 use crate::accounts::sessions::{COOKIE, CSRF_HEADER, csrf_of};
 use crate::accounts::token::{hash_of, text_of};
 use crate::api::admin::Admin;
-use crate::api::admin::hooks::name as hook_name;
 use crate::clock::{Clock, Millis, millis};
 use crate::metrics::Metrics;
 use crate::notify::Notify;
@@ -280,7 +279,7 @@ async fn of_the_agent(store: &Store, things: Things, now: Millis) -> Things {
                 ceilings: Ceilings::default(),
                 by: "test".into(),
             };
-            let hook = hook_name(&hooks::create(tx, &hook, now).await?.id);
+            let hook = hooks::create(tx, &hook, now).await?.hook.id;
             let command = NewCommand {
                 tenant: tenant.clone(),
                 agent: agent.clone(),
