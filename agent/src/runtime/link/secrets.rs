@@ -59,7 +59,8 @@ impl Exchange {
                 tracing::info!(secret = name, "a sealed secret is stored");
                 match self.parts.desk.secret(&name, batch).await {
                     Ok(()) => self.is_decided(id),
-                    // Nothing was written; it comes again.
+                    // Nothing was written, perhaps because a person has set it in this moment; it comes again and is
+                    // judged again.
                     Err(why) => tracing::warn!(secret = name, why, "a sealed secret could not be stored"),
                 }
                 Ok(())

@@ -13,7 +13,7 @@ use crate::runtime::link::status::{LinkStatus, Shown};
 use crate::runtime::status::{AgentStatus, FlowStatus};
 use crate::runtime::supervisor::{ActorStatus, RunState};
 use crate::runtime::webhooks::{Outcome, Receipt};
-use crate::store::{Store, dir_of, key};
+use crate::store::{Batch, Store, dir_of, key};
 use crate::vendors::http::LinkClient;
 use purser_proto::config::NetworkSettings;
 use secrecy::SecretString;
@@ -39,6 +39,9 @@ kind = "epicor"
 url = "https://erp.example.test/site"
 "#;
 
+/// What a person on the machine writes right before the next sealed secret is stored.
+pub(super) type Meanwhile = Rc<RefCell<Option<Batch>>>;
+
 /// What the agent answers to orders.
 pub(super) type Answers = Rc<RefCell<VecDeque<Obeyed>>>;
 
@@ -50,8 +53,18 @@ pub(super) struct Bench {
     pub(super) exchange: Exchange,
     /// Answers to the next orders, in place of the usual ones.
     pub(super) answers: Answers,
+    pub(super) meanwhile: Meanwhile,
     /// What was asked of the agent, in words.
     pub(super) asked: Rc<RefCell<Vec<String>>>,
+}
+
+/// Who stands in for the agent.
+#[derive(Clone)]
+struct Clerk {
+    store: Store,
+    asked: Rc<RefCell<Vec<String>>>,
+    answers: Answers,
+    meanwhile: Meanwhile,
 }
 
 pub(super) fn network() -> NetworkSettings {
@@ -83,16 +96,26 @@ impl Bench {
         let store = Store::open(&dir_of(home.path()), keys, clock.clone()).unwrap();
         let enrolled: Enrolled = enroll(wish(&plane.url, "AAAA-BBBB"), &clock).await.unwrap();
         store.commit(enrolled.batch("person:ann".to_owned())).await.unwrap();
-        let asked = Rc::new(RefCell::new(Vec::new()));
-        let answers = Answers::default();
-        let exchange = exchange(&home, &store, &clock, desk(&store, &asked, &answers));
-        Self { plane, home, store, clock, exchange, answers, asked }
+        let clerk = Clerk {
+            store: store.clone(),
+            asked: Rc::default(),
+            answers: Answers::default(),
+            meanwhile: Meanwhile::default(),
+        };
+        let exchange = exchange(&home, &store, &clock, clerk.desk());
+        let Clerk { asked, answers, meanwhile, .. } = clerk;
+        Self { plane, home, store, clock, exchange, answers, meanwhile, asked }
     }
 
     /// The process dies and is started again.
     pub(super) fn restart(&mut self) {
-        self.exchange =
-            exchange(&self.home, &self.store, &self.clock, desk(&self.store, &self.asked, &self.answers));
+        let clerk = Clerk {
+            store: self.store.clone(),
+            asked: Rc::clone(&self.asked),
+            answers: Rc::clone(&self.answers),
+            meanwhile: Rc::clone(&self.meanwhile),
+        };
+        self.exchange = exchange(&self.home, &self.store, &self.clock, clerk.desk());
     }
 
     /// Rounds until nothing new is said or heard.
@@ -161,18 +184,21 @@ fn exchange(home: &TempDir, store: &Store, clock: &Clock, desk: Desk) -> Exchang
     Exchange::new(parts, (enrollment, mark), instance, client, keys, shown)
 }
 
-fn desk(store: &Store, asked: &Rc<RefCell<Vec<String>>>, answers: &Answers) -> Desk {
-    let (desk, mut questions) = Desk::new();
-    let (store, asked, answers) = (store.clone(), Rc::clone(asked), Rc::clone(answers));
-    actix_rt::spawn(async move {
-        while let Some(ask) = questions.recv().await {
-            answer(&store, &asked, &answers, ask).await;
-        }
-    });
-    desk
+impl Clerk {
+    /// A desk at which it answers.
+    fn desk(&self) -> Desk {
+        let (desk, mut questions) = Desk::new();
+        let clerk = self.clone();
+        actix_rt::spawn(async move {
+            while let Some(ask) = questions.recv().await {
+                answer(&clerk, ask).await;
+            }
+        });
+        desk
+    }
 }
 
-async fn answer(store: &Store, asked: &Rc<RefCell<Vec<String>>>, answers: &Answers, ask: Ask) {
+async fn answer(Clerk { store, asked, answers, meanwhile }: &Clerk, ask: Ask) {
     let note = |words: String| asked.borrow_mut().push(words);
     match ask {
         Ask::Renew => note("renew".to_owned()),
@@ -195,6 +221,10 @@ async fn answer(store: &Store, asked: &Rc<RefCell<Vec<String>>>, answers: &Answe
             drop(reply.send(planted.unwrap_or(usual)));
         }
         Ask::Secret { name, batch, reply } => {
+            let person = meanwhile.borrow_mut().take();
+            if let Some(person) = person {
+                store.commit(person).await.unwrap();
+            }
             note(format!("secret {name}"));
             drop(reply.send(store.commit(batch).await.map_err(|error| error.to_string())));
         }
