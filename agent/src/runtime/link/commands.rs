@@ -44,7 +44,7 @@ impl Exchange {
             Ok(()) => {
                 batch.audit(entry);
                 let place = self.next_place(id)?;
-                let pending = Pending { id: id.clone(), command, begun: None, place };
+                let pending = Pending { id: id.clone(), command, begun: None, switch: None, place };
                 batch.put(StateTable::Link, &pending.place, &pending);
                 self.decide(id, batch).await?;
                 self.hand_on(pending);
@@ -93,17 +93,14 @@ impl Exchange {
 
     pub(super) async fn carry_out(&self, pending: Pending) {
         self.waiting.set(self.waiting.get().saturating_sub(1));
-        let now = self.parts.clock.now();
-        let begun = match self.begin(&pending).await {
-            Ok(begun) => begun,
+        let answered = match self.begin(&pending).await {
+            Ok(answered) => answered,
             // It is still written down, and the next life begins it.
             Err(error) => return tracing::error!(error = words(&error), "a command cannot be begun"),
         };
         let Pending { id, command, place, .. } = pending;
-        let (result, why) = match begun {
+        let (result, why) = match answered {
             Some(result) => (result, None),
-            // It may have waited for the process to be started again.
-            None if command.expires <= now => (expired(&command, now), None),
             None => self.done(&command).await,
         };
         let mut batch = self.batch();
@@ -227,7 +224,7 @@ pub(super) fn refused(words: String) -> CommandResult {
     answer(Outcome::Refused, words)
 }
 
-fn expired(command: &Command, now: Timestamp) -> CommandResult {
+pub(super) fn expired(command: &Command, now: Timestamp) -> CommandResult {
     let words = format!("it was to be obeyed until {}; here it is {now}", command.expires);
     answer(Outcome::Expired, words)
 }
