@@ -103,6 +103,8 @@ impl Host {
         }
         if let Some(link) = self.link.take() {
             link.stop();
+            // What it asked and nobody has taken in hand is not for the agent any more.
+            (self.desk, self.asked) = Desk::new();
             // What the former control plane had put in force or forbidden does not hold any more.
             self.renew();
         }

@@ -20,16 +20,18 @@ use spend::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Commands that wait to be carried out, at most; what is beyond is refused.
+/// Commands that wait to be carried out, or for their end, at most; what is beyond is refused.
 const MOST_WAITING: u64 = 200;
 /// How long the next command waits for the one before it.
 const HEAD_START: Duration = Duration::from_secs(1);
+/// How long a full disk is given until a command is begun or answered once more.
+const ROOM_AFTER: Duration = Duration::from_secs(2);
 
 impl Exchange {
     pub(super) async fn take_command(&self, id: &Name, command: Command) -> Result<(), StoreError> {
         let judged = match self.rails() {
             _ if self.waiting.get() >= MOST_WAITING => Err(refused(format!(
-                "{MOST_WAITING} commands wait already; give it again when some are done"
+                "{MOST_WAITING} commands wait already or are under way; give it again when some are done"
             ))),
             Ok(rails) => judge(&command, &rails.local, self.parts.clock.now()),
             Err(error) => {
@@ -92,45 +94,69 @@ impl Exchange {
     }
 
     pub(super) async fn carry_out(&self, pending: Pending) {
+        self.work_off(&pending).await;
         self.waiting.set(self.waiting.get().saturating_sub(1));
-        let answered = match self.begin(&pending).await {
-            Ok(answered) => answered,
-            // It is still written down, and the next life begins it.
-            Err(error) => return tracing::error!(error = words(&error), "a command cannot be begun"),
+    }
+
+    async fn work_off(&self, pending: &Pending) {
+        let answered = loop {
+            match self.begin(pending).await {
+                Ok(answered) => break answered,
+                Err(error) if is_passing(&error) => wait_for_room(&error).await,
+                // It is still written down, and the next life begins it.
+                Err(error) => return tracing::error!(error = words(&error), "a command cannot be begun"),
+            }
         };
-        let Pending { id, command, place, .. } = pending;
         let (result, why) = match answered {
             Some(result) => (result, None),
-            None => self.done(&command).await,
+            None => match self.done(&pending.command).await {
+                Some(ended) => ended,
+                // It is still written down as begun, and the next life answers it by what is known then.
+                None if self.parts.desk.is_deserted() => return,
+                None => (lost(&pending.command), None),
+            },
         };
+        while let Err(error) = self.answer(pending, &result, why.as_deref()).await {
+            if !is_passing(&error) {
+                // It is still written down, and the next life answers it.
+                return tracing::error!(error = words(&error), "the result of a command cannot be stored");
+            }
+            wait_for_room(&error).await;
+        }
+        self.news.notify_one();
+    }
+
+    async fn answer(
+        &self,
+        Pending { id, command, place, .. }: &Pending,
+        result: &CommandResult,
+        why: Option<&str>,
+    ) -> Result<(), StoreError> {
         let mut batch = self.batch();
         let detail = serde_json::json!({
             "what": "command carried out", "verb": command.verb.word(), "delivery": id, "outcome": result.outcome,
             "why": why,
         });
         batch.audit(self.entry(AuditKind::Decision, command.by.as_str(), detail));
-        batch.remove(StateTable::Link, &place);
-        batch.report(self.parts.clock.now(), &ReportBody::Result { delivery: id, result });
-        match self.parts.store.commit(batch).await {
-            Ok(()) => self.news.notify_one(),
-            // It is still written down, and the next life answers it.
-            Err(error) => tracing::error!(error = words(&error), "the result of a command cannot be stored"),
-        }
+        batch.remove(StateTable::Link, place);
+        let body = ReportBody::Result { delivery: id.clone(), result: result.clone() };
+        batch.report(self.parts.clock.now(), &body);
+        self.parts.store.commit(batch).await
     }
 
-    /// What came of it, and what only the machine may know of why it was not done.
-    async fn done(&self, command: &Command) -> (CommandResult, Option<String>) {
+    /// What came of it, and what only the machine may know of why it was not done; `None` when nobody has said.
+    async fn done(&self, command: &Command) -> Option<(CommandResult, Option<String>)> {
         let sight = self.sight();
         match order_of(command) {
             Some(Order::Run { flow, .. }) if self.is_wrong_kind(command, &flow) => {
-                (refused(format!("`{flow}` is no reference flow; ask for `run`")), None)
+                Some((refused(format!("`{flow}` is no reference flow; ask for `run`")), None))
             }
             Some(order) => {
-                let obeyed = self.parts.desk.order(order).await;
+                let obeyed = self.parts.desk.order(order).await?;
                 let why = why_not(&obeyed);
-                (result_of(obeyed, sight), why)
+                Some((result_of(obeyed, sight), why))
             }
-            None => self.done_here(command, sight).await,
+            None => Some(self.done_here(command, sight).await),
         }
     }
 
@@ -222,6 +248,24 @@ pub(super) fn failed(words: String) -> CommandResult {
 
 pub(super) fn refused(words: String) -> CommandResult {
     answer(Outcome::Refused, words)
+}
+
+/// Whether the store refuses for a while only.
+fn is_passing(error: &StoreError) -> bool {
+    matches!(error, StoreError::DiskFull { .. })
+}
+
+async fn wait_for_room(error: &StoreError) {
+    tracing::warn!(error = words(error), "a command waits for the store");
+    tokio::time::sleep(ROOM_AFTER).await;
+}
+
+fn lost(command: &Command) -> CommandResult {
+    let verb = command.verb.word();
+    failed(format!(
+        "`{verb}` was begun, and its end is not known: the agent's log says why; look at the status, and give it again if \
+         it is still wanted"
+    ))
 }
 
 pub(super) fn expired(command: &Command, now: Timestamp) -> CommandResult {

@@ -65,9 +65,14 @@ impl Desk {
         (Self(send), receive)
     }
 
-    pub(super) async fn order(&self, order: Order) -> Obeyed {
-        let gone = || Obeyed::Refused { why: "the agent is ending".to_owned() };
-        self.ask(|reply| Ask::Order(Box::new(order), reply)).await.unwrap_or_else(gone)
+    /// `None` when nobody has answered: it may have been done, in whole or in part, or not.
+    pub(super) async fn order(&self, order: Order) -> Option<Obeyed> {
+        self.ask(|reply| Ask::Order(Box::new(order), reply)).await
+    }
+
+    /// Whether nobody will answer any more: the process ends, or the agent has left this control plane.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.0.is_closed()
     }
 
     pub(super) async fn status(&self) -> Option<Said> {

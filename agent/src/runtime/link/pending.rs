@@ -18,6 +18,7 @@
 
 use super::commands::{done, expired, failed};
 use super::exchange::Exchange;
+use super::words;
 use crate::runtime::agent::Pause;
 use crate::store::{StateTable, StoreError};
 use purser_proto::link::command::{Command, CommandResult, Verb};
@@ -91,8 +92,11 @@ impl Exchange {
         // The release before wrote no numbers; what it has left came first.
         places.sort_by_key(|place| number(place).unwrap_or(0));
         for place in places {
-            if let Some(pending) = store.get::<Pending>(StateTable::Link, place)? {
-                self.hand_on(Pending { place: place.clone(), ..pending });
+            match store.get::<Pending>(StateTable::Link, place) {
+                Ok(Some(pending)) => self.hand_on(Pending { place: place.clone(), ..pending }),
+                Ok(None) => {}
+                // It stays where it is, for a release that can read it, and keeps no other back.
+                Err(error) => tracing::error!(place, error = words(&error), "a command cannot be read"),
             }
         }
         Ok(())

@@ -3,6 +3,8 @@
 use super::bench::Bench;
 use crate::flows::replay::Decision;
 use crate::runtime::agent::Pause;
+use crate::runtime::commands::Obeyed;
+use crate::runtime::link::desk::{Ask, Desk};
 use crate::store::{Batch, StateTable};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -89,6 +91,76 @@ async fn keys_that_were_being_replaced_are_not_replaced_twice() {
     dies(&mut bench).await;
     assert_eq!(bench.exchange.keys().current.public(), keys);
     assert!(bench.plane.told("result")[0]["result"]["words"].as_str().unwrap().contains("not known"));
+}
+
+/// Each row: whether the process ends under the order, or only whoever obeys it.
+#[actix_rt::test]
+async fn an_order_that_nobody_answers_is_not_said_to_be_refused() {
+    for ends in [true, false] {
+        let mut bench = Bench::start().await;
+        bench.rails("version = 1\ncommands = [\"replay\"]\n");
+        let (desk, mut questions) = Desk::new();
+        bench.restart_at(desk);
+        let verb = json!({ "verb": "replay", "flow": "cards", "posting": "p" });
+        bench.plane.deliver("d1", "command", command(verb));
+        bench.exchange.round().await;
+        let agent = async {
+            let taken = questions.recv().await;
+            assert!(matches!(taken, Some(Ask::Order(..))));
+            if ends {
+                questions.close();
+            }
+            // It may have been obeyed; nobody says so.
+            drop(taken);
+        };
+        futures_util::join!(bench.carry_out(), agent);
+        let left = bench.store.names(StateTable::Link).unwrap();
+        assert_eq!(left.iter().any(|name| name.starts_with("command/")), ends, "{left:?}");
+        if ends {
+            assert_eq!(bench.store.outbox_stats().unwrap().unwrap().reports, 0, "nothing is said of it");
+            dies(&mut bench).await;
+        } else {
+            bench.settle().await;
+        }
+        let told = bench.plane.told("result");
+        assert_eq!((told.len(), &told[0]["result"]["outcome"]), (1, &json!("failed")));
+        assert!(told[0]["result"]["words"].as_str().unwrap().contains("its end is not known"), "{told:?}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_command_is_begun_and_answered_once_a_full_disk_has_room_again() {
+    let mut bench = Bench::start().await;
+    let (desk, mut questions) = Desk::new();
+    bench.restart_at(desk);
+    bench.plane.deliver("d1", "command", command(json!({ "verb": "preview", "flow": "cards" })));
+    bench.exchange.round().await;
+    let disk = bench.disk.clone();
+    disk.fill();
+    let agent = async {
+        disk.refuses().await;
+        let Some(Ask::Order(_, reply)) = questions.recv().await else { panic!("no order") };
+        disk.fill();
+        drop(reply.send(Obeyed::Done));
+        disk.refuses().await;
+        assert!(questions.try_recv().is_err(), "once");
+    };
+    futures_util::join!(bench.carry_out(), agent);
+    bench.settle().await;
+    let told = bench.plane.told("result");
+    assert_eq!((told.len(), &told[0]["result"]["outcome"]), (1, &json!("done")), "{told:?}");
+}
+
+#[actix_rt::test]
+async fn a_command_that_cannot_be_read_keeps_no_other_back() {
+    let mut bench = Bench::start().await;
+    let mut batch = Batch::new();
+    batch.put(StateTable::Link, "command/00000000000000000001/x", &"of a release to come");
+    bench.store.commit_blocking(batch).unwrap();
+    bench.plane.deliver("d1", "command", command(json!({ "verb": "preview", "flow": "cards" })));
+    bench.exchange.round().await;
+    dies(&mut bench).await;
+    assert_eq!(bench.asked().await.len(), 1);
 }
 
 fn set(bench: &Bench, pause: Pause) {

@@ -299,6 +299,19 @@ async fn what_was_taken_in_hand_is_done_and_answered_before_the_process_ends() {
 }
 
 #[actix_rt::test]
+async fn what_a_control_plane_asked_that_the_agent_has_left_is_not_obeyed() {
+    let mut stage = Stage::begin().await;
+    let desk = stage.host.desk().clone();
+    let mut asked = Box::pin(desk.order(Order::Revive { name: "cards".to_owned() }));
+    assert!(futures_util::poll!(asked.as_mut()).is_pending());
+    assert_eq!(stage.host.agent().obey(Order::Leave { decision: by() }).await, Obeyed::Done);
+    stage.host.keep_link();
+    assert!(desk.is_deserted());
+    assert_eq!(asked.await, None, "and nobody says that it was refused or done");
+    stage.host.stop().await;
+}
+
+#[actix_rt::test]
 async fn a_running_agent_is_enrolled_and_leaves_without_a_restart() {
     let mut stage = Stage::begin().await;
     stage.until("the first sync", |stage| !stage.plane.lock().syncs.is_empty()).await;
