@@ -163,9 +163,8 @@ impl Host {
     /// Ends everything gracefully. What was taken in hand is done and answered: an order that was taken is found by nobody
     /// again.
     pub async fn stop(mut self) {
-        if let Some(link) = &self.link {
-            link.stop();
-        }
+        // The link begins nothing from here on, and stores what came of what it has begun.
+        self.asked.close();
         self.renew();
         if let Some(ending) = self.ending.take() {
             ending.await;
@@ -176,6 +175,9 @@ impl Host {
                 "orders under way were not answered in time; who gave them looks at `purser status`"
             );
         }
+        if let Some(link) = &self.link {
+            link.stop();
+        }
     }
 
     fn answer(&mut self, ask: Ask) {
@@ -185,7 +187,8 @@ impl Host {
             Ask::Status(reply) => drop(reply.send(self.said())),
             Ask::Order(order, reply) => {
                 let task = actix_rt::spawn(async move {
-                    drop(reply.send(agent.obey_and_wake(&scheduler, *order).await));
+                    let obeyed = agent.obey_and_wake(&scheduler, *order).await;
+                    reply.answer(obeyed).await;
                 });
                 keep(&mut self.obeying, task);
             }

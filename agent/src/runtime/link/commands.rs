@@ -1,6 +1,7 @@
 //! Commands: judged, written down with who asks and why, carried out, and answered. What becomes of one that was begun when
 //! the process died is in `pending`.
 
+use super::desk::Kept;
 use super::exchange::Exchange;
 use super::pending::Pending;
 use super::reports::{result_of, why_not};
@@ -26,6 +27,21 @@ const MOST_WAITING: u64 = 200;
 const HEAD_START: Duration = Duration::from_secs(1);
 /// How long a full disk is given until a command is begun or answered once more.
 const ROOM_AFTER: Duration = Duration::from_secs(2);
+
+/// How a command ended.
+struct Ended {
+    result: CommandResult,
+    /// What only the machine may know of why it was not done.
+    why: Option<String>,
+    /// Held until the result is stored: an agent that ends waits for it.
+    kept: Option<Kept>,
+}
+
+impl Ended {
+    fn plain(result: CommandResult) -> Self {
+        Self { result, why: None, kept: None }
+    }
+}
 
 impl Exchange {
     pub(super) async fn take_command(&self, id: &Name, command: Command) -> Result<(), StoreError> {
@@ -99,6 +115,10 @@ impl Exchange {
     }
 
     async fn work_off(&self, pending: &Pending) {
+        if self.parts.desk.is_deserted() {
+            // It is written down and not begun, and the next life does both.
+            return;
+        }
         let answered = loop {
             match self.begin(pending).await {
                 Ok(answered) => break answered,
@@ -107,13 +127,13 @@ impl Exchange {
                 Err(error) => return tracing::error!(error = words(&error), "a command cannot be begun"),
             }
         };
-        let (result, why) = match answered {
-            Some(result) => (result, None),
+        let Ended { result, why, kept } = match answered {
+            Some(result) => Ended::plain(result),
             None => match self.done(&pending.command).await {
                 Some(ended) => ended,
                 // It is still written down as begun, and the next life answers it by what is known then.
                 None if self.parts.desk.is_deserted() => return,
-                None => (lost(&pending.command), None),
+                None => Ended::plain(lost(&pending.command)),
             },
         };
         while let Err(error) = self.answer(pending, &result, why.as_deref()).await {
@@ -123,6 +143,7 @@ impl Exchange {
             }
             wait_for_room(&error).await;
         }
+        drop(kept);
         self.news.notify_one();
     }
 
@@ -144,24 +165,24 @@ impl Exchange {
         self.parts.store.commit(batch).await
     }
 
-    /// What came of it, and what only the machine may know of why it was not done; `None` when nobody has said.
-    async fn done(&self, command: &Command) -> Option<(CommandResult, Option<String>)> {
+    /// What came of it; `None` when nobody has said.
+    async fn done(&self, command: &Command) -> Option<Ended> {
         let sight = self.sight();
         match order_of(command) {
             Some(Order::Run { flow, .. }) if self.is_wrong_kind(command, &flow) => {
-                Some((refused(format!("`{flow}` is no reference flow; ask for `run`")), None))
+                Some(Ended::plain(refused(format!("`{flow}` is no reference flow; ask for `run`"))))
             }
             Some(order) => {
-                let obeyed = self.parts.desk.order(order).await?;
+                let (obeyed, kept) = self.parts.desk.order(order).await?;
                 let why = why_not(&obeyed);
-                Some((result_of(obeyed, sight), why))
+                Some(Ended { result: result_of(obeyed, sight), why, kept: Some(kept) })
             }
             None => Some(self.done_here(command, sight).await),
         }
     }
 
     /// What the link does itself.
-    async fn done_here(&self, command: &Command, sight: Sight) -> (CommandResult, Option<String>) {
+    async fn done_here(&self, command: &Command, sight: Sight) -> Ended {
         let result = match command.verb {
             Verb::RotateKeys => match self.rotate().await {
                 Ok(()) => {
@@ -170,7 +191,8 @@ impl Exchange {
                 }
                 Err(error) => {
                     let why = words(&error);
-                    return (failed(sight.reason(why.clone())), Some(why));
+                    let result = failed(sight.reason(why.clone()));
+                    return Ended { result, why: Some(why), kept: None };
                 }
             },
             Verb::Diagnostics => self.diagnostics(sight).await,
@@ -184,7 +206,7 @@ impl Exchange {
             | Verb::RefreshReference { .. }
             | Verb::Unknown => refused("this release does not know the command; update the agent".to_owned()),
         };
-        (result, None)
+        Ended::plain(result)
     }
 
     /// `refresh-reference` is for flows that mirror; a flow that books is run by `run`, which is allowed by itself.

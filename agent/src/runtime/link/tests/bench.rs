@@ -265,7 +265,7 @@ async fn answer(Clerk { store, asked, answers, meanwhile }: &Clerk, ask: Ask) {
                 },
                 _ => Obeyed::Done,
             };
-            drop(reply.send(planted.unwrap_or(usual)));
+            reply.answer(planted.unwrap_or(usual)).await;
         }
         Ask::Secret { name, batch, reply } => {
             let person = meanwhile.borrow_mut().take();

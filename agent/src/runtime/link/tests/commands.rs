@@ -129,6 +129,26 @@ async fn an_order_that_nobody_answers_is_not_said_to_be_refused() {
 }
 
 #[actix_rt::test]
+async fn a_command_that_comes_when_nobody_is_there_is_carried_out_by_the_next_process() {
+    let mut bench = Bench::start().await;
+    bench.rails("version = 1\ncommands = [\"replay\"]\n");
+    let (desk, questions) = Desk::new();
+    bench.restart_at(desk);
+    drop(questions);
+    bench.plane.deliver(
+        "d1",
+        "command",
+        command(json!({ "verb": "replay", "flow": "cards", "posting": "p" })),
+    );
+    bench.exchange.round().await;
+    bench.carry_out().await;
+    assert_eq!(bench.store.outbox_stats().unwrap().unwrap().reports, 0, "nothing is said of it");
+    dies(&mut bench).await;
+    assert_eq!(bench.asked().await.len(), 1, "it was not begun, so it is done");
+    assert_eq!(bench.plane.told("result")[0]["result"]["outcome"], "done");
+}
+
+#[actix_rt::test]
 async fn a_command_is_begun_and_answered_once_a_full_disk_has_room_again() {
     let mut bench = Bench::start().await;
     let (desk, mut questions) = Desk::new();
@@ -141,8 +161,8 @@ async fn a_command_is_begun_and_answered_once_a_full_disk_has_room_again() {
         disk.refuses().await;
         let Some(Ask::Order(_, reply)) = questions.recv().await else { panic!("no order") };
         disk.fill();
-        drop(reply.send(Obeyed::Done));
-        disk.refuses().await;
+        let refused = disk.refuses();
+        futures_util::join!(reply.answer(Obeyed::Done), refused);
         assert!(questions.try_recv().is_err(), "once");
     };
     futures_util::join!(bench.carry_out(), agent);
