@@ -21,7 +21,11 @@ use spend::ids::ConnectionId;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
+
+/// How long orders under way get to end once the agent has: whatever they wait for has ended with it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// The agent at work and what stands around it.
 pub struct Host {
@@ -39,6 +43,8 @@ pub struct Host {
     again: bool,
     /// Changes of secrets under way.
     changing: Vec<JoinHandle<()>>,
+    /// Whatever else was ordered and is not answered yet.
+    obeying: Vec<JoinHandle<()>>,
     /// When the process began.
     started: Timestamp,
 }
@@ -63,6 +69,7 @@ impl Host {
             ending: None,
             again: false,
             changing: Vec::new(),
+            obeying: Vec::new(),
         };
         host.keep_link();
         host
@@ -96,6 +103,8 @@ impl Host {
         }
         if let Some(link) = self.link.take() {
             link.stop();
+            // What it asked and nobody has taken in hand is not for the agent any more.
+            (self.desk, self.asked) = Desk::new();
             // What the former control plane had put in force or forbidden does not hold any more.
             self.renew();
         }
@@ -139,18 +148,11 @@ impl Host {
                     let changes = one.order.as_ref().is_ok_and(Order::changes_a_secret);
                     let (agent, scheduler) = (Rc::clone(&self.agent), self.scheduler.clone());
                     let task = actix_rt::spawn(obey(agent, scheduler, one));
-                    if changes {
-                        self.is_changing(task);
-                    }
+                    keep(if changes { &mut self.changing } else { &mut self.obeying }, task);
                 }
             }
             Err(error) => tracing::warn!(%error, "orders cannot be read"),
         }
-    }
-
-    fn is_changing(&mut self, task: JoinHandle<()>) {
-        self.changing.retain(|task| !task.is_finished());
-        self.changing.push(task);
     }
 
     #[cfg(test)]
@@ -158,14 +160,23 @@ impl Host {
         &self.desk
     }
 
-    /// Ends everything gracefully.
-    pub async fn stop(self) {
+    /// Ends everything gracefully. What was taken in hand is done and answered: an order that was taken is found by nobody
+    /// again.
+    pub async fn stop(mut self) {
+        // The link begins nothing from here on, and stores what came of what it has begun.
+        self.asked.close();
+        self.renew();
+        if let Some(ending) = self.ending.take() {
+            ending.await;
+        }
+        let obeyed = futures_util::future::join_all(std::mem::take(&mut self.obeying));
+        if tokio::time::timeout(ANSWER_WITHIN, obeyed).await.is_err() {
+            tracing::warn!(
+                "orders under way were not answered in time; who gave them looks at `purser status`"
+            );
+        }
         if let Some(link) = &self.link {
             link.stop();
-        }
-        match self.ending {
-            Some(ending) => ending.await,
-            None => self.agent.stop().await,
         }
     }
 
@@ -175,9 +186,11 @@ impl Host {
             Ask::Renew => self.renew(),
             Ask::Status(reply) => drop(reply.send(self.said())),
             Ask::Order(order, reply) => {
-                actix_rt::spawn(async move {
-                    drop(reply.send(agent.obey_and_wake(&scheduler, *order).await));
+                let task = actix_rt::spawn(async move {
+                    let obeyed = agent.obey_and_wake(&scheduler, *order).await;
+                    reply.answer(obeyed).await;
                 });
+                keep(&mut self.obeying, task);
             }
             Ask::Secret { name, batch, reply } => {
                 let task = actix_rt::spawn(async move {
@@ -187,7 +200,7 @@ impl Host {
                     };
                     drop(reply.send(stored));
                 });
-                self.is_changing(task);
+                keep(&mut self.changing, task);
             }
             Ask::Webhooks { connection, lines, with, reply } => {
                 actix_rt::spawn(async move {
@@ -265,6 +278,12 @@ impl Host {
         }
         parts
     }
+}
+
+/// Remembers a task until it has ended.
+fn keep(tasks: &mut Vec<JoinHandle<()>>, task: JoinHandle<()>) {
+    tasks.retain(|task| !task.is_finished());
+    tasks.push(task);
 }
 
 async fn obey(agent: Rc<Agent>, scheduler: SchedulerHandle, taken: Taken) {

@@ -14,6 +14,7 @@ mod watchdog;
 use crate::clock::Clock;
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Context, Handler, Message};
+use life::changed;
 use serde::{Deserialize, Serialize};
 use spend::Timestamp;
 use std::fmt;
@@ -195,14 +196,9 @@ impl<A: Actor<Context = Context<A>>> Handle<A> {
     /// Begins a fresh life at once: revives a failed actor with a fresh budget, ends the present life of any other, and
     /// the wait for the next one. It counts as no failure; `why` is shown.
     pub fn restart(&self, why: &str) {
-        let failed = self.status().state == RunState::Failed;
         self.0.control.send_modify(|control| {
             why.clone_into(&mut control.why);
-            if failed {
-                control.revivals += 1;
-            } else {
-                control.restarts += 1;
-            }
+            control.restarts += 1;
         });
     }
 
@@ -269,6 +265,7 @@ where
         seat: watch::Sender::new(Seat { status, addr: None }),
         control: watch::Sender::new(Control::default()),
         lease: Arc::default(),
+        heeded: AtomicU64::default(),
         make: Arc::new(make),
         policy,
         clock,
@@ -283,6 +280,9 @@ struct Shared<A: Actor<Context = Context<A>>> {
     control: watch::Sender<Control>,
     /// The number of the lease that is valid.
     lease: Arc<AtomicU64>,
+    /// How many restarts had been asked for when the present life began: one that is asked for later ends it, or the wait
+    /// for the next, whatever state the actor comes into meanwhile.
+    heeded: AtomicU64,
     make: Factory<A>,
     policy: Policy,
     clock: Clock,
@@ -298,9 +298,9 @@ struct Seat<A: Actor<Context = Context<A>>> {
 #[derive(Clone, Debug, Default)]
 struct Control {
     stop: bool,
+    /// How many restarts were asked for; one revives an actor that has failed.
     restarts: u64,
-    revivals: u64,
-    /// Why the last restart or revival was asked for.
+    /// Why the last restart was asked for.
     why: String,
     /// Raised when a stuck thread is given up: a loop of an older generation has no say any more.
     generation: u64,
@@ -343,6 +343,17 @@ impl<A: Actor<Context = Context<A>>> Shared<A> {
     /// Ends whatever lease is valid.
     fn end_lease(&self) {
         self.lease.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Takes note of the restarts that were asked for so far: the life that begins is what they wanted.
+    fn heed(&self) {
+        self.heeded.store(self.control.borrow().restarts, Ordering::SeqCst);
+    }
+
+    /// Resolves when a restart was asked for that the present life is too old for.
+    async fn restart_asked(&self) {
+        let heeded = self.heeded.load(Ordering::SeqCst);
+        changed(self.control.subscribe(), |control| control.restarts != heeded).await;
     }
 
     /// The end of a life after which the next was asked for.

@@ -145,8 +145,11 @@ pub enum StoreError {
     /// What was made for one control plane came after the agent had left it. Nothing was written.
     #[error("this was made for a control plane that the agent has left since; nothing of it was written")]
     OtherEnrollment,
-    /// Another flow has counted a claim since the limits were looked at. Nothing was written.
-    #[error("another flow has claimed at the same moment; nothing of this was claimed, the next run does it")]
+    /// A value that the batch rests on has been changed since it was read: another flow has counted a claim, a person has set
+    /// the same secret. Nothing was written.
+    #[error(
+        "what this rests on was changed at the same moment; nothing of it was written, the next attempt looks again"
+    )]
     Overtaken,
     /// A value that cannot be turned into bytes or back.
     #[error("a value of table `{table}` cannot be {doing}: {cause}")]

@@ -24,11 +24,13 @@ const SENDERS: usize = 4;
 /// Webhooks and syncs that are acknowledged before each kill, and after the last.
 const BETWEEN: u64 = 150;
 const KILLS: usize = 2;
-/// A moment until somebody who was not answered tries again.
+/// How long all of it may take: many times what it takes on a machine that is busy.
+const DEADLINE: Duration = Duration::from_secs(300);
+/// A moment until somebody who was not answered, or was told to wait, tries again.
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// What runs at the same time, and how far it has come.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Load {
     acknowledged: AtomicU64,
     /// Nothing more is sent.
@@ -78,7 +80,10 @@ async fn sends(load: &Load, url: &str, first: u64) -> Sent {
                 sent.acknowledged.insert(number);
                 load.count();
             }
-            Ok(answer) => assert!([429, 503].contains(&answer.status().as_u16()), "{answer:?}"),
+            Ok(answer) => {
+                assert!([429, 503].contains(&answer.status().as_u16()), "{answer:?}");
+                tokio::time::sleep(AGAIN).await;
+            }
             Err(_) => tokio::time::sleep(AGAIN).await,
         }
     }
@@ -180,7 +185,10 @@ async fn what_was_acknowledged_outlives_the_process_and_comes_once() {
         load.silent.store(true, Ordering::Relaxed);
         sent
     };
-    let ((), heard, sent) = tokio::join!(accidents, hearing, sending);
+    let all = async { tokio::join!(accidents, hearing, sending) };
+    let Ok(((), heard, sent)) = tokio::time::timeout(DEADLINE, all).await else {
+        panic!("no end after {DEADLINE:?}: {load:?}")
+    };
     for (((agent, _), heard), sent) in agents.iter().zip(heard).zip(sent) {
         let came: BTreeSet<u64> = heard.webhooks.values().copied().collect();
         assert_eq!(came.len(), heard.webhooks.len(), "a webhook came twice");

@@ -1,6 +1,7 @@
 //! Commands: judged, written down with who asks and why, carried out, and answered. What becomes of one that was begun when
 //! the process died is in `pending`.
 
+use super::desk::Kept;
 use super::exchange::Exchange;
 use super::pending::Pending;
 use super::reports::{result_of, why_not};
@@ -20,16 +21,33 @@ use spend::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Commands that wait to be carried out, at most; what is beyond is refused.
+/// Commands that wait to be carried out, or for their end, at most; what is beyond is refused.
 const MOST_WAITING: u64 = 200;
 /// How long the next command waits for the one before it.
 const HEAD_START: Duration = Duration::from_secs(1);
+/// How long a full disk is given until a command is begun or answered once more.
+const ROOM_AFTER: Duration = Duration::from_secs(2);
+
+/// How a command ended.
+struct Ended {
+    result: CommandResult,
+    /// What only the machine may know of why it was not done.
+    why: Option<String>,
+    /// Held until the result is stored: an agent that ends waits for it.
+    kept: Option<Kept>,
+}
+
+impl Ended {
+    fn plain(result: CommandResult) -> Self {
+        Self { result, why: None, kept: None }
+    }
+}
 
 impl Exchange {
     pub(super) async fn take_command(&self, id: &Name, command: Command) -> Result<(), StoreError> {
         let judged = match self.rails() {
             _ if self.waiting.get() >= MOST_WAITING => Err(refused(format!(
-                "{MOST_WAITING} commands wait already; give it again when some are done"
+                "{MOST_WAITING} commands wait already or are under way; give it again when some are done"
             ))),
             Ok(rails) => judge(&command, &rails.local, self.parts.clock.now()),
             Err(error) => {
@@ -44,7 +62,7 @@ impl Exchange {
             Ok(()) => {
                 batch.audit(entry);
                 let place = self.next_place(id)?;
-                let pending = Pending { id: id.clone(), command, begun: None, place };
+                let pending = Pending { id: id.clone(), command, begun: None, switch: None, place };
                 batch.put(StateTable::Link, &pending.place, &pending);
                 self.decide(id, batch).await?;
                 self.hand_on(pending);
@@ -92,53 +110,79 @@ impl Exchange {
     }
 
     pub(super) async fn carry_out(&self, pending: Pending) {
+        self.work_off(&pending).await;
         self.waiting.set(self.waiting.get().saturating_sub(1));
-        let now = self.parts.clock.now();
-        let begun = match self.begin(&pending).await {
-            Ok(begun) => begun,
-            // It is still written down, and the next life begins it.
-            Err(error) => return tracing::error!(error = words(&error), "a command cannot be begun"),
+    }
+
+    async fn work_off(&self, pending: &Pending) {
+        if self.parts.desk.is_deserted() {
+            // It is written down and not begun, and the next life does both.
+            return;
+        }
+        let answered = loop {
+            match self.begin(pending).await {
+                Ok(answered) => break answered,
+                Err(error) if is_passing(&error) => wait_for_room(&error).await,
+                // It is still written down, and the next life begins it.
+                Err(error) => return tracing::error!(error = words(&error), "a command cannot be begun"),
+            }
         };
-        let Pending { id, command, place, .. } = pending;
-        let (result, why) = match begun {
-            Some(result) => (result, None),
-            // It may have waited for the process to be started again.
-            None if command.expires <= now => (expired(&command, now), None),
-            None => self.done(&command).await,
+        let Ended { result, why, kept } = match answered {
+            Some(result) => Ended::plain(result),
+            None => match self.done(&pending.command).await {
+                Some(ended) => ended,
+                // It is still written down as begun, and the next life answers it by what is known then.
+                None if self.parts.desk.is_deserted() => return,
+                None => Ended::plain(lost(&pending.command)),
+            },
         };
+        while let Err(error) = self.answer(pending, &result, why.as_deref()).await {
+            if !is_passing(&error) {
+                // It is still written down, and the next life answers it.
+                return tracing::error!(error = words(&error), "the result of a command cannot be stored");
+            }
+            wait_for_room(&error).await;
+        }
+        drop(kept);
+        self.news.notify_one();
+    }
+
+    async fn answer(
+        &self,
+        Pending { id, command, place, .. }: &Pending,
+        result: &CommandResult,
+        why: Option<&str>,
+    ) -> Result<(), StoreError> {
         let mut batch = self.batch();
         let detail = serde_json::json!({
             "what": "command carried out", "verb": command.verb.word(), "delivery": id, "outcome": result.outcome,
             "why": why,
         });
         batch.audit(self.entry(AuditKind::Decision, command.by.as_str(), detail));
-        batch.remove(StateTable::Link, &place);
-        batch.report(self.parts.clock.now(), &ReportBody::Result { delivery: id, result });
-        match self.parts.store.commit(batch).await {
-            Ok(()) => self.news.notify_one(),
-            // It is still written down, and the next life answers it.
-            Err(error) => tracing::error!(error = words(&error), "the result of a command cannot be stored"),
-        }
+        batch.remove(StateTable::Link, place);
+        let body = ReportBody::Result { delivery: id.clone(), result: result.clone() };
+        batch.report(self.parts.clock.now(), &body);
+        self.parts.store.commit(batch).await
     }
 
-    /// What came of it, and what only the machine may know of why it was not done.
-    async fn done(&self, command: &Command) -> (CommandResult, Option<String>) {
+    /// What came of it; `None` when nobody has said.
+    async fn done(&self, command: &Command) -> Option<Ended> {
         let sight = self.sight();
         match order_of(command) {
             Some(Order::Run { flow, .. }) if self.is_wrong_kind(command, &flow) => {
-                (refused(format!("`{flow}` is no reference flow; ask for `run`")), None)
+                Some(Ended::plain(refused(format!("`{flow}` is no reference flow; ask for `run`"))))
             }
             Some(order) => {
-                let obeyed = self.parts.desk.order(order).await;
+                let (obeyed, kept) = self.parts.desk.order(order).await?;
                 let why = why_not(&obeyed);
-                (result_of(obeyed, sight), why)
+                Some(Ended { result: result_of(obeyed, sight), why, kept: Some(kept) })
             }
-            None => self.done_here(command, sight).await,
+            None => Some(self.done_here(command, sight).await),
         }
     }
 
     /// What the link does itself.
-    async fn done_here(&self, command: &Command, sight: Sight) -> (CommandResult, Option<String>) {
+    async fn done_here(&self, command: &Command, sight: Sight) -> Ended {
         let result = match command.verb {
             Verb::RotateKeys => match self.rotate().await {
                 Ok(()) => {
@@ -147,7 +191,8 @@ impl Exchange {
                 }
                 Err(error) => {
                     let why = words(&error);
-                    return (failed(sight.reason(why.clone())), Some(why));
+                    let result = failed(sight.reason(why.clone()));
+                    return Ended { result, why: Some(why), kept: None };
                 }
             },
             Verb::Diagnostics => self.diagnostics(sight).await,
@@ -161,7 +206,7 @@ impl Exchange {
             | Verb::RefreshReference { .. }
             | Verb::Unknown => refused("this release does not know the command; update the agent".to_owned()),
         };
-        (result, None)
+        Ended::plain(result)
     }
 
     /// `refresh-reference` is for flows that mirror; a flow that books is run by `run`, which is allowed by itself.
@@ -227,7 +272,25 @@ pub(super) fn refused(words: String) -> CommandResult {
     answer(Outcome::Refused, words)
 }
 
-fn expired(command: &Command, now: Timestamp) -> CommandResult {
+/// Whether the store refuses for a while only.
+fn is_passing(error: &StoreError) -> bool {
+    matches!(error, StoreError::DiskFull { .. })
+}
+
+async fn wait_for_room(error: &StoreError) {
+    tracing::warn!(error = words(error), "a command waits for the store");
+    tokio::time::sleep(ROOM_AFTER).await;
+}
+
+fn lost(command: &Command) -> CommandResult {
+    let verb = command.verb.word();
+    failed(format!(
+        "`{verb}` was begun, and its end is not known: the agent's log says why; look at the status, and give it again if \
+         it is still wanted"
+    ))
+}
+
+pub(super) fn expired(command: &Command, now: Timestamp) -> CommandResult {
     let words = format!("it was to be obeyed until {}; here it is {now}", command.expires);
     answer(Outcome::Expired, words)
 }

@@ -18,7 +18,7 @@ pub type Said = (AgentStatus, BTreeMap<ConnectionId, i64>);
 /// One question or order.
 pub enum Ask {
     /// Obey, as if the command line had asked.
-    Order(Box<Order>, oneshot::Sender<Obeyed>),
+    Order(Box<Order>, Reply),
     /// Say how you are.
     Status(oneshot::Sender<Said>),
     /// Judge webhooks, write what became of them together with the batch that is made of it, and have flows run.
@@ -45,6 +45,26 @@ pub enum Ask {
     Renew,
 }
 
+/// Where the answer to an order goes.
+pub struct Reply(oneshot::Sender<(Obeyed, Kept)>);
+
+/// Held by whoever asked until the answer is durable.
+#[derive(Debug)]
+pub struct Kept {
+    /// Whoever has answered hears that it is dropped.
+    _held: oneshot::Sender<()>,
+}
+
+impl Reply {
+    /// Answers, and waits until the answer is durable or nobody is there to make it so.
+    pub async fn answer(self, obeyed: Obeyed) {
+        let (held, kept) = oneshot::channel();
+        if self.0.send((obeyed, Kept { _held: held })).is_ok() {
+            drop(kept.await);
+        }
+    }
+}
+
 /// Why webhooks were not judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebhooksRefused {
@@ -65,9 +85,14 @@ impl Desk {
         (Self(send), receive)
     }
 
-    pub(super) async fn order(&self, order: Order) -> Obeyed {
-        let gone = || Obeyed::Refused { why: "the agent is ending".to_owned() };
-        self.ask(|reply| Ask::Order(Box::new(order), reply)).await.unwrap_or_else(gone)
+    /// `None` when nobody has answered: it may have been done, in whole or in part, or not.
+    pub(super) async fn order(&self, order: Order) -> Option<(Obeyed, Kept)> {
+        self.ask(|reply| Ask::Order(Box::new(order), Reply(reply))).await
+    }
+
+    /// Whether nobody will answer any more: the process ends, or the agent has left this control plane.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.0.is_closed()
     }
 
     pub(super) async fn status(&self) -> Option<Said> {

@@ -52,7 +52,7 @@ pub(super) struct Exchange {
     pub(super) news: Notify,
     pub(super) commands: mpsc::UnboundedSender<Pending>,
     pub(super) ordered: RefCell<Option<mpsc::UnboundedReceiver<Pending>>>,
-    /// Commands that wait to be carried out.
+    /// Commands that wait to be carried out, or for their end.
     pub(super) waiting: Cell<u64>,
     /// Number of the command that was written down last.
     pub(super) last_command: Cell<Option<u64>>,

@@ -56,10 +56,13 @@ impl Exchange {
                 batch.append(obey::storing(self.parts.clock.now(), &name, handed.secret, &decision));
                 batch.append(fresh);
                 self.tell_secret(&mut batch, id, &name, None);
-                tracing::info!(secret = name, "a sealed secret is stored");
                 match self.parts.desk.secret(&name, batch).await {
-                    Ok(()) => self.is_decided(id),
-                    // Nothing was written; it comes again.
+                    Ok(()) => {
+                        tracing::info!(secret = name, "a sealed secret is stored");
+                        self.is_decided(id);
+                    }
+                    // Nothing was written, perhaps because a person has set it in this moment; it comes again and is
+                    // judged again.
                     Err(why) => tracing::warn!(secret = name, why, "a sealed secret could not be stored"),
                 }
                 Ok(())

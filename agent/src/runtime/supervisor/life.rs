@@ -19,9 +19,10 @@ use tokio::time::Instant;
 pub(super) async fn lives<A: Actor<Context = Context<A>>>(shared: Arc<Shared<A>>, generation: u64) {
     let mut failures = Failures::default();
     let mut asked = None;
-    loop {
+    // A loop that was given up in a destructor begins no life: it would end the lease of the present one.
+    while !is_over(&shared.control.borrow(), generation) {
         let born = Instant::now();
-        let restarts = shared.control.borrow().restarts;
+        shared.heed();
         shared.publish(generation, RunState::Starting, None, asked.take());
         let lease = Lease::next(&shared.lease);
         let life = one_life(Arc::clone(&shared), generation, lease.clone());
@@ -30,9 +31,7 @@ pub(super) async fn lives<A: Actor<Context = Context<A>>>(shared: Arc<Shared<A>>
             biased;
             // Asked first: after a stuck handler has come back, nothing more of this life may happen.
             () = over(shared.control.subscribe(), generation) => None,
-            () = changed(shared.control.subscribe(), |control| control.restarts != restarts) => {
-                Some(shared.asked())
-            }
+            () = shared.restart_asked() => Some(shared.asked()),
             end = &mut life => Some(End::Failed(match end {
                 Ok(()) => "the actor stopped itself".to_owned(),
                 Err(panic) => format!("panic: {}", panic_text(panic.as_ref())),
@@ -53,14 +52,11 @@ pub(super) async fn lives<A: Actor<Context = Context<A>>>(shared: Arc<Shared<A>>
         };
         if failures.exhausted(&shared.policy, born) {
             tracing::error!(actor = name, reason = why, "actor failed too often and waits to be revived");
-            let revivals = shared.control.borrow().revivals;
             shared.publish(generation, RunState::Failed, None, Some(End::Failed(why)));
             tokio::select! {
                 biased;
                 () = over(shared.control.subscribe(), generation) => break,
-                () = changed(shared.control.subscribe(), |control| control.revivals != revivals) => {
-                    asked = Some(shared.asked());
-                }
+                () = shared.restart_asked() => asked = Some(shared.asked()),
             }
             failures = Failures::default();
         } else {
@@ -75,9 +71,7 @@ pub(super) async fn lives<A: Actor<Context = Context<A>>>(shared: Arc<Shared<A>>
             tokio::select! {
                 biased;
                 () = over(shared.control.subscribe(), generation) => break,
-                () = changed(shared.control.subscribe(), |control| control.restarts != restarts) => {
-                    asked = Some(shared.asked());
-                }
+                () = shared.restart_asked() => asked = Some(shared.asked()),
                 () = tokio::time::sleep(delay) => {}
             }
         }
@@ -134,7 +128,11 @@ where
 
 /// Resolves when the loop must end: stopped, or its thread was given up.
 async fn over(control: watch::Receiver<Control>, generation: u64) {
-    changed(control, |control| control.stop || control.generation != generation).await;
+    changed(control, |control| is_over(control, generation)).await;
+}
+
+fn is_over(control: &Control, generation: u64) -> bool {
+    control.stop || control.generation != generation
 }
 
 /// Resolves when the control is as wanted; never, when nobody is left who could change it.

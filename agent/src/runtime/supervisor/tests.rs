@@ -3,6 +3,7 @@
 use super::*;
 use actix::{ActorContext, ActorFutureExt, AsyncContext, ResponseActFuture, WrapFuture};
 use std::future::Future;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tokio::sync::{oneshot, watch};
 
@@ -32,6 +33,11 @@ enum Do {
     Spin(Arc<AtomicBool>),
 }
 
+/// Says that it has begun, and is stuck until it is released.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Stick(watch::Sender<bool>, Arc<AtomicBool>);
+
 /// Waits for a permission, then has an effect.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -59,6 +65,14 @@ impl Handler<Do> for Subject {
                 }
             }
         }
+    }
+}
+
+impl Handler<Stick> for Subject {
+    type Result = ();
+    fn handle(&mut self, Stick(begun, release): Stick, ctx: &mut Self::Context) {
+        begun.send_replace(true);
+        self.handle(Do::Spin(release), ctx);
     }
 }
 
@@ -193,6 +207,84 @@ async fn a_used_up_budget_is_visible_until_the_actor_is_revived() {
     subject.handle.restart("a person asked for it");
     running(&subject.handle, 5).await;
     assert_eq!(life(&subject.handle).await, Ok(5));
+}
+
+/// Asks for a restart with its last breath: after its end was noticed, before anything is said of it.
+struct Phoenix {
+    dying: Arc<AtomicBool>,
+    handle: Arc<OnceLock<Handle<Phoenix>>>,
+}
+
+impl Actor for Phoenix {
+    type Context = Context<Self>;
+}
+
+impl Handler<Do> for Phoenix {
+    type Result = ();
+    fn handle(&mut self, _: Do, _: &mut Self::Context) {
+        panic!("in the handler")
+    }
+}
+
+impl Drop for Phoenix {
+    fn drop(&mut self) {
+        if let (true, Some(handle)) = (self.dying.load(Ordering::SeqCst), self.handle.get()) {
+            handle.restart("its secret was changed");
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn a_restart_that_was_asked_for_just_as_the_budget_was_used_up_is_not_lost() {
+    let (dying, own) = (Arc::new(AtomicBool::new(false)), Arc::new(OnceLock::new()));
+    let (said, known) = (Arc::clone(&dying), Arc::clone(&own));
+    let make = move |_: &mut Context<Phoenix>, _: &Lease| Phoenix {
+        dying: Arc::clone(&said),
+        handle: Arc::clone(&known),
+    };
+    let clock = Clock::manual("2026-03-01T00:00:00Z".parse().unwrap());
+    let handle = supervise("phoenix", make, Policy { budget: 0, ..quick() }, clock);
+    assert!(own.set(handle.clone()).is_ok());
+    let alive =
+        |epoch: u64| in_time(handle.wait_for(move |s| s.state == RunState::Running && s.epoch == epoch));
+    alive(1).await;
+    dying.store(true, Ordering::SeqCst);
+    assert_eq!(handle.call(Do::Panic, DEADLINE).await, Err(CallError::Crashed));
+    let status = alive(2).await;
+    assert_eq!(status.restarted.as_deref(), Some("its secret was changed"));
+    // Nothing of it is left that would revive the actor once more.
+    dying.store(false, Ordering::SeqCst);
+    assert_eq!(handle.call(Do::Panic, DEADLINE).await, Err(CallError::Crashed));
+    in_time(handle.wait_for(|status| status.state == RunState::Failed)).await;
+    handle.stop();
+    let status = in_time(handle.wait_for(|status| status.state == RunState::Stopped)).await;
+    assert_eq!(status.epoch, 2);
+}
+
+#[actix_rt::test]
+async fn a_restart_that_a_stuck_thread_cannot_heed_is_not_lost_when_it_is_given_up() {
+    let subject = bench(Policy { missed_beats: 50, ..quick() });
+    let releases: Vec<Arc<AtomicBool>> = (0..2).map(|_| Arc::default()).collect();
+    for (epoch, release) in (1..).zip(&releases) {
+        running(&subject.handle, epoch).await;
+        let begun = watch::Sender::new(false);
+        let stick = Stick(begun.clone(), Arc::clone(release));
+        let call = tokio::spawn({
+            let handle = subject.handle.clone();
+            async move { handle.call(stick, DEADLINE).await }
+        });
+        in_time(begun.subscribe().wait_for(|begun| *begun)).await.unwrap();
+        // The second one has no thread to spare: only who asks for it brings the actor back.
+        if epoch == 2 {
+            subject.handle.restart("its secret was changed");
+        }
+        assert_eq!(in_time(call).await.unwrap(), Err(CallError::Crashed), "the watchdog ends the call");
+    }
+    running(&subject.handle, 3).await;
+    assert_eq!(life(&subject.handle).await, Ok(3));
+    for release in releases {
+        release.store(true, Ordering::Relaxed);
+    }
 }
 
 #[actix_rt::test]

@@ -37,7 +37,7 @@ pub(super) async fn watch_over<A: Actor<Context = Context<A>>>(shared: Arc<Share
             }
             Err(error) => format!("cannot start a thread: {error}"),
         };
-        let revivals = give_up(&shared, why);
+        give_up(&shared, why);
         // As with failures: a thread that turned for so long ends the row.
         spare_thread |= began.elapsed() >= shared.policy.stable;
         if spare_thread {
@@ -49,22 +49,19 @@ pub(super) async fn watch_over<A: Actor<Context = Context<A>>>(shared: Arc<Share
                 shared.publish(shared.control.borrow().generation, RunState::Stopped, None, None);
                 return;
             }
-            () = changed(shared.control.subscribe(), |control| control.revivals != revivals) => {}
+            // Also one that the stuck thread could not heed.
+            () = shared.restart_asked() => {}
         }
     }
 }
 
 /// Ends the generation, so that the old loop has no say any more even if its thread comes back.
-fn give_up<A: Actor<Context = Context<A>>>(shared: &Shared<A>, why: String) -> u64 {
+fn give_up<A: Actor<Context = Context<A>>>(shared: &Shared<A>, why: String) {
     shared.end_lease();
     tracing::error!(actor = shared.name(), reason = why, "actor's thread is given up");
     shared.control.send_modify(|control| control.generation += 1);
-    let (generation, revivals) = {
-        let control = shared.control.borrow();
-        (control.generation, control.revivals)
-    };
+    let generation = shared.control.borrow().generation;
     shared.publish(generation, RunState::Failed, None, Some(End::Failed(why)));
-    revivals
 }
 
 async fn watch<A: Actor<Context = Context<A>>>(

@@ -13,14 +13,18 @@ use crate::runtime::link::status::{LinkStatus, Shown};
 use crate::runtime::status::{AgentStatus, FlowStatus};
 use crate::runtime::supervisor::{ActorStatus, RunState};
 use crate::runtime::webhooks::{Outcome, Receipt};
-use crate::store::{Store, dir_of, key};
+use crate::store::{Batch, Options, Store, dir_of, key};
 use crate::vendors::http::LinkClient;
 use purser_proto::config::NetworkSettings;
 use secrecy::SecretString;
 use spend::ids::{ConnectionId, FlowId};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Stands in everything that must never leave the machine by default.
@@ -39,19 +43,69 @@ kind = "epicor"
 url = "https://erp.example.test/site"
 "#;
 
+/// What a person on the machine writes right before the next sealed secret is stored.
+pub(super) type Meanwhile = Rc<RefCell<Option<Batch>>>;
+
+/// The disk under the store, as far as it is full.
+#[derive(Clone, Default)]
+pub(super) struct Disk {
+    full: Arc<AtomicBool>,
+    refused: Arc<AtomicU64>,
+}
+
+impl Disk {
+    pub(super) fn fill(&self) {
+        self.full.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn free(&self) {
+        self.full.store(false, Ordering::SeqCst);
+    }
+
+    /// Waits until something was refused since it was filled, and gives it room again.
+    pub(super) async fn refuses(&self) {
+        let before = self.refused.load(Ordering::SeqCst);
+        while self.refused.load(Ordering::SeqCst) == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.free();
+    }
+
+    fn options(&self) -> Options {
+        let disk = self.clone();
+        let free = move |_: &Path| {
+            let full = disk.full.load(Ordering::SeqCst);
+            disk.refused.fetch_add(u64::from(full), Ordering::SeqCst);
+            Ok(if full { 0 } else { u64::MAX })
+        };
+        Options { free_space: Arc::new(free), ..Options::default() }
+    }
+}
+
 /// What the agent answers to orders.
 pub(super) type Answers = Rc<RefCell<VecDeque<Obeyed>>>;
 
 pub(super) struct Bench {
     pub(super) plane: Plane,
     pub(super) home: TempDir,
+    pub(super) disk: Disk,
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) exchange: Exchange,
     /// Answers to the next orders, in place of the usual ones.
     pub(super) answers: Answers,
+    pub(super) meanwhile: Meanwhile,
     /// What was asked of the agent, in words.
     pub(super) asked: Rc<RefCell<Vec<String>>>,
+}
+
+/// Who stands in for the agent.
+#[derive(Clone)]
+struct Clerk {
+    store: Store,
+    asked: Rc<RefCell<Vec<String>>>,
+    answers: Answers,
+    meanwhile: Meanwhile,
 }
 
 pub(super) fn network() -> NetworkSettings {
@@ -80,19 +134,35 @@ impl Bench {
         std::fs::write(home.path().join("purser.toml"), OWN).unwrap();
         let clock = Clock::manual("2026-08-10T12:00:00Z".parse().unwrap());
         let keys = key::create_or_open(home.path(), None).unwrap();
-        let store = Store::open(&dir_of(home.path()), keys, clock.clone()).unwrap();
+        let disk = Disk::default();
+        let store = Store::open_with(&dir_of(home.path()), keys, clock.clone(), disk.options()).unwrap();
         let enrolled: Enrolled = enroll(wish(&plane.url, "AAAA-BBBB"), &clock).await.unwrap();
         store.commit(enrolled.batch("person:ann".to_owned())).await.unwrap();
-        let asked = Rc::new(RefCell::new(Vec::new()));
-        let answers = Answers::default();
-        let exchange = exchange(&home, &store, &clock, desk(&store, &asked, &answers));
-        Self { plane, home, store, clock, exchange, answers, asked }
+        let clerk = Clerk {
+            store: store.clone(),
+            asked: Rc::default(),
+            answers: Answers::default(),
+            meanwhile: Meanwhile::default(),
+        };
+        let exchange = exchange(&home, &store, &clock, clerk.desk());
+        let Clerk { asked, answers, meanwhile, .. } = clerk;
+        Self { plane, home, disk, store, clock, exchange, answers, meanwhile, asked }
     }
 
     /// The process dies and is started again.
     pub(super) fn restart(&mut self) {
-        self.exchange =
-            exchange(&self.home, &self.store, &self.clock, desk(&self.store, &self.asked, &self.answers));
+        let clerk = Clerk {
+            store: self.store.clone(),
+            asked: Rc::clone(&self.asked),
+            answers: Rc::clone(&self.answers),
+            meanwhile: Rc::clone(&self.meanwhile),
+        };
+        self.exchange = exchange(&self.home, &self.store, &self.clock, clerk.desk());
+    }
+
+    /// As [`Bench::restart`], with an agent that the test plays.
+    pub(super) fn restart_at(&mut self, desk: Desk) {
+        self.exchange = exchange(&self.home, &self.store, &self.clock, desk);
     }
 
     /// Rounds until nothing new is said or heard.
@@ -161,18 +231,21 @@ fn exchange(home: &TempDir, store: &Store, clock: &Clock, desk: Desk) -> Exchang
     Exchange::new(parts, (enrollment, mark), instance, client, keys, shown)
 }
 
-fn desk(store: &Store, asked: &Rc<RefCell<Vec<String>>>, answers: &Answers) -> Desk {
-    let (desk, mut questions) = Desk::new();
-    let (store, asked, answers) = (store.clone(), Rc::clone(asked), Rc::clone(answers));
-    actix_rt::spawn(async move {
-        while let Some(ask) = questions.recv().await {
-            answer(&store, &asked, &answers, ask).await;
-        }
-    });
-    desk
+impl Clerk {
+    /// A desk at which it answers.
+    fn desk(&self) -> Desk {
+        let (desk, mut questions) = Desk::new();
+        let clerk = self.clone();
+        actix_rt::spawn(async move {
+            while let Some(ask) = questions.recv().await {
+                answer(&clerk, ask).await;
+            }
+        });
+        desk
+    }
 }
 
-async fn answer(store: &Store, asked: &Rc<RefCell<Vec<String>>>, answers: &Answers, ask: Ask) {
+async fn answer(Clerk { store, asked, answers, meanwhile }: &Clerk, ask: Ask) {
     let note = |words: String| asked.borrow_mut().push(words);
     match ask {
         Ask::Renew => note("renew".to_owned()),
@@ -192,9 +265,13 @@ async fn answer(store: &Store, asked: &Rc<RefCell<Vec<String>>>, answers: &Answe
                 },
                 _ => Obeyed::Done,
             };
-            drop(reply.send(planted.unwrap_or(usual)));
+            reply.answer(planted.unwrap_or(usual)).await;
         }
         Ask::Secret { name, batch, reply } => {
+            let person = meanwhile.borrow_mut().take();
+            if let Some(person) = person {
+                store.commit(person).await.unwrap();
+            }
             note(format!("secret {name}"));
             drop(reply.send(store.commit(batch).await.map_err(|error| error.to_string())));
         }

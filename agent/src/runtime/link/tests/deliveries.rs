@@ -233,6 +233,36 @@ async fn an_old_sealed_secret_does_not_come_again_however_it_is_handed_in() {
     assert!(bench.plane.told("secret")[rows.len()]["refused"].is_string());
 }
 
+/// Each row: how long after what the person has set it was sealed, and whether it is stored in the end.
+#[actix_rt::test]
+async fn what_a_person_sets_while_a_sealed_secret_is_about_to_be_stored_is_not_undone() {
+    for (seconds, stored) in [(-1, "by hand"), (1, "from afar")] {
+        let bench = Bench::start().await;
+        let with = |value: &str| {
+            handed(&bench, |handed| {
+                handed.sealed_at = Some(bench.clock.now() + chrono::TimeDelta::seconds(seconds));
+                handed.secret.fields = [("password".to_owned(), SecretString::from(value))].into();
+            })
+        };
+        let by = crate::flows::replay::Decision { by: "ann".to_owned(), note: String::new() };
+        let secret = StoredSecret {
+            kind: "epicor".to_owned(),
+            origins: vec![Origin::parse("https://erp.example.test").unwrap()],
+            fields: [("password".to_owned(), SecretString::from("by hand"))].into(),
+        };
+        let set = crate::runtime::obey::putting(bench.clock.now(), "erp", secret, &by);
+        *bench.meanwhile.borrow_mut() = Some(set);
+        bench.plane.deliver("d1", "secret", with("from afar"));
+        bench.settle().await;
+        assert!(bench.plane.told("secret").is_empty(), "it is judged again before anything is said");
+        bench.settle().await;
+        let credential = bench.store.secret("erp").unwrap().unwrap();
+        assert_eq!(credential.get("password").unwrap().expose(), stored);
+        let told = bench.plane.told("secret");
+        assert_eq!((told.len(), told[0]["refused"].is_string()), (1, seconds < 0), "{told:?}");
+    }
+}
+
 #[actix_rt::test]
 async fn a_secret_for_a_place_that_the_machine_does_not_allow_is_refused() {
     let bench = Bench::start().await;

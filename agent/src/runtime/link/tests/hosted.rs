@@ -14,7 +14,7 @@ use crate::runtime::host::Host;
 use crate::runtime::link::enroll::enroll;
 use crate::runtime::obey;
 use crate::runtime::scheduler::Jitter;
-use crate::runtime::supervisor::Policy;
+use crate::runtime::supervisor::{Policy, RunState};
 use crate::secret::Origin;
 use crate::store::{Store, StoredSecret, dir_of, key};
 use crate::vendors::http::{CallContext, CallLog as _, CallRecord};
@@ -50,6 +50,9 @@ use_category_code = true
 offset_card = "2200"
 offset_reimbursable = "2100"
 "#;
+
+/// For whatever only has to come at all.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 struct Stage {
     plane: Plane,
@@ -103,7 +106,7 @@ impl Stage {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), work).await.unwrap_or_else(|_| panic!("never: {what}"));
+        tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| panic!("never: {what}"));
     }
 }
 
@@ -214,6 +217,10 @@ async fn a_secret_that_comes_while_agents_are_exchanged_is_what_the_next_one_wor
         let mut told = Box::pin(desk.secret("cards", batch(&name)));
         assert!(futures_util::poll!(told.as_mut()).is_pending());
         stage.until_exchanged(&before).await;
+        // Its connection has read the secret of before: a life that begins later would read the new one and need no other.
+        let actor = stage.host.agent().connection(&cards).unwrap().actor().clone();
+        let running = actor.wait_for(|status| status.state == RunState::Running);
+        tokio::time::timeout(DEADLINE, running).await.expect("the connection of the next agent runs");
         let is_told = async { assert_eq!(told.await, Ok(())) };
         let stepping = async {
             loop {
@@ -225,8 +232,8 @@ async fn a_secret_that_comes_while_agents_are_exchanged_is_what_the_next_one_wor
             () = stepping => {}
         }
         assert_eq!(stored(&stage).as_deref(), Some(name.as_str()));
-        let actor = stage.host.agent().connection(&cards).unwrap().actor().status();
-        assert_eq!(actor.restarted.as_deref(), Some("its secret was changed"), "{actor:?}");
+        let anew = actor.wait_for(|status| status.restarted.as_deref() == Some("its secret was changed"));
+        tokio::time::timeout(DEADLINE, anew).await.expect("the connection begins anew with it");
     }
     stage.host.stop().await;
 }
@@ -250,6 +257,82 @@ async fn orders_that_come_while_agents_are_exchanged_are_obeyed_by_the_next() {
     stage.host.obey_orders();
     assert_eq!(waiting(), 0);
     assert_eq!(given.await.unwrap(), Some(Obeyed::Done));
+    stage.host.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_was_taken_in_hand_is_done_and_answered_before_the_process_ends() {
+    let mut stage = Stage::begin().await;
+    stage.plane.deliver("d1", "revision", revision(1, REVISION));
+    stage.until("the flow of the revision", |stage| stage.host.agent().flow_ids().count() == 1).await;
+    let home = stage.host.agent().home().to_owned();
+    commands::prepare(&home).unwrap();
+    let sealed = secret("by hand").seal(&home, "cards").unwrap();
+    let put = Order::PutSecret { name: "cards".to_owned(), sealed, decision: by() };
+    let pause = Order::Pause { flow: FlowId::new("cards"), paused: true, decision: by() };
+    let mut given = Box::pin(async {
+        let patience = Duration::from_secs(60);
+        futures_util::join!(commands::give(&home, &put, patience), commands::give(&home, &pause, patience))
+    });
+    assert!(futures_util::poll!(given.as_mut()).is_pending());
+    let desk = stage.host.desk().clone();
+    let from_afar = obey::putting(Clock::system().now(), "erp", secret("from afar"), &by());
+    let mut told = Box::pin(desk.secret("erp", from_afar));
+    assert!(futures_util::poll!(told.as_mut()).is_pending());
+    // All of it is taken in hand, and nothing has begun.
+    stage.host.obey_orders();
+    while futures_util::poll!(Box::pin(stage.host.step())).is_ready() {}
+    let Stage { host, store, plane: _plane, _home } = stage;
+    host.stop().await;
+    // Nothing is waited for from here on: the process ends.
+    let value = |name: &str| {
+        let credential = store.secret(name).unwrap()?;
+        Some(credential.get("token").unwrap().expose().to_owned())
+    };
+    assert_eq!((value("cards").as_deref(), value("erp").as_deref()), (Some("by hand"), Some("from afar")));
+    assert_eq!(futures_util::FutureExt::now_or_never(told), Some(Ok(())));
+    let answers = std::fs::read_dir(commands::folder(&home)).unwrap();
+    let answers = answers.filter(|file| file.as_ref().unwrap().path().extension().unwrap() == "answer");
+    assert_eq!(answers.count(), 2);
+    let (put, paused) = given.await;
+    assert_eq!((put.unwrap(), paused.unwrap()), (Some(Obeyed::Done), Some(Obeyed::Done)));
+}
+
+#[actix_rt::test]
+async fn an_agent_that_ends_waits_until_its_answers_are_kept() {
+    let mut stage = Stage::begin().await;
+    let desk = stage.host.desk().clone();
+    let mut asked = Box::pin(desk.order(Order::Revive { name: "cards".to_owned() }));
+    assert!(futures_util::poll!(asked.as_mut()).is_pending());
+    while futures_util::poll!(Box::pin(stage.host.step())).is_ready() {}
+    let Stage { host, store: _store, plane: _plane, _home } = stage;
+    let ended = std::cell::Cell::new(false);
+    let ending = async {
+        host.stop().await;
+        ended.set(true);
+    };
+    let keeping = async {
+        let (obeyed, kept) = asked.await.expect("it was taken in hand");
+        assert!(matches!(obeyed, Obeyed::Refused { .. }), "there is no such connection: {obeyed:?}");
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!ended.get(), "the answer is not stored yet");
+        drop(kept);
+    };
+    futures_util::join!(ending, keeping);
+}
+
+#[actix_rt::test]
+async fn what_a_control_plane_asked_that_the_agent_has_left_is_not_obeyed() {
+    let mut stage = Stage::begin().await;
+    let desk = stage.host.desk().clone();
+    let mut asked = Box::pin(desk.order(Order::Revive { name: "cards".to_owned() }));
+    assert!(futures_util::poll!(asked.as_mut()).is_pending());
+    assert_eq!(stage.host.agent().obey(Order::Leave { decision: by() }).await, Obeyed::Done);
+    stage.host.keep_link();
+    assert!(desk.is_deserted());
+    assert!(asked.await.is_none(), "and nobody says that it was refused or done");
     stage.host.stop().await;
 }
 
