@@ -256,3 +256,6 @@ pub fn removing(at: Timestamp, name: &str, decision: &Decision) -> Batch {
 fn entry(at: Timestamp, decision: &Decision, detail: serde_json::Value) -> AuditDraft {
     AuditDraft { actor: decision.actor(), ..AuditDraft::new(at, AuditKind::Secret, detail) }
 }
+
+#[cfg(test)]
+mod tests;
