@@ -242,6 +242,17 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         };
+        let left = Posting {
+            state: PostingState::Handled {
+                note: String::new(),
+                by: String::new(),
+                at: moment(1),
+                reported: false,
+                left_to: Some(FlowId::from("other")),
+            },
+            ..posting()
+        };
+        assert!(!left.may_be_in_erp() && !left.is_reported_failed() && !left.is_open());
         let other = Some(FlowId::from("other"));
         let echo = held(vec![rival("other")], 0, false);
         assert_eq!((echo.waits_for_flow(), close(&echo, false, "other")), (other.clone(), other));

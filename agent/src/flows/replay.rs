@@ -151,9 +151,14 @@ impl SpendFlow {
         // What cannot be closed must not be reported either.
         if self.step(&session, &posting, self.handled(&posting, decision, true)).is_ok() {
             let known = self.store.postings_of(self.settings.flow(), &posting.source_id)?;
-            let booked = known.iter().find(|other| other.key != posting.key && other.may_be_in_erp());
+            let booked = known.into_iter().find(|other| other.key != posting.key && other.may_be_in_erp());
+            let (flow, way) = (self.settings.flow(), self.way_of(&posting));
+            let booked = match booked {
+                Some(own) => Some(own),
+                None => self.store.rival_of(flow, &way, &posting.document)?,
+            };
             if let Some(other) = booked {
-                return Ok(Decided::Refused { why: booked_so(other) });
+                return Ok(Decided::Refused { why: booked_so(&other) });
             }
             self.note_decision(&session, &posting, decision, "report-failure").await?;
             let telling = self.source.report_failure(&posting.source_id, &decision.note);

@@ -1,7 +1,7 @@
 //! A flow that was renamed, or has a twin: what the other name has begun to book is held, and never booked beside it.
 
 use super::faults::{Call, Fault};
-use super::world::{World, codes, document};
+use super::world::{World, codes, document, set_amount};
 use crate::flows::preview::Would;
 use crate::flows::replay::{Decided, Decision};
 use crate::flows::unattended;
@@ -343,6 +343,19 @@ async fn of_two_twins_the_one_that_was_kept_out_is_closed_and_the_other_goes_on(
     world.pass(60);
     world.until_quiet().await;
     assert_eq!((world.states("R1"), world.erp.documents().len()), (vec!["acknowledged"], 1));
+    // A later state of the record is the other flow's as well.
+    world.source.edit("R1", |document| set_amount(document, 200));
+    world.offered_again("R1");
+    world.rename("twin");
+    configured(&mut world, &["expenses"]);
+    world.pass(60);
+    world.run().await;
+    let newest = world.postings_of("R1").into_iter().find(|posting| posting.state.name() == "held").unwrap();
+    assert_eq!(codes(&newest), [CODE]);
+    world.flow().handle(&newest.key, &decision()).await.unwrap();
+    for posting in world.postings_of("R1") {
+        assert!(!posting.was_begun(), "{:?}", posting.state);
+    }
 }
 
 #[tokio::test]
@@ -373,4 +386,23 @@ async fn what_a_write_was_begun_of_is_not_closed_because_its_flow_is_configured_
     assert_eq!(world.states("R1"), ["acknowledged"]);
     let again = close_left(&world, "expenses", "R1", &[]).await;
     assert!(matches!(again, Decided::AlreadyPosted { .. }), "{again:?}");
+}
+
+#[tokio::test]
+async fn the_source_is_not_told_that_a_record_is_not_exported_which_another_flow_has_begun_to_book() {
+    let mut world = World::new();
+    world.report("R1", 100);
+    *world.source.failures.lock().unwrap() = Some(BTreeMap::new());
+    world.faults.once(Call::Post, Fault::LostAnswer);
+    world.run().await;
+    assert_eq!(world.states("R1"), ["in-doubt"]);
+    world.rename("renamed");
+    world.pass(60);
+    world.run().await;
+    let held = world.posting("R1");
+    assert_eq!(codes(&held), [CODE]);
+    let refused = world.flow().report_and_handle(&held.key, &decision()).await.unwrap();
+    assert!(matches!(&refused, Decided::Refused { why } if why.contains("may be in the ERP")), "{refused:?}");
+    assert_eq!(world.source.failures.lock().unwrap().as_ref().map(BTreeMap::len), Some(0));
+    assert_eq!(world.posting("R1"), held);
 }
