@@ -237,10 +237,8 @@ mod tests {
             let left_to = Some(FlowId::from(left_to));
             let event = crate::posting::Event::Handled { note, by, reported, left_to };
             let closed = posting.apply(event, &PostingPolicy::default(), 0.5, &moment(1).into()).unwrap();
-            match closed.state {
-                PostingState::Handled { left_to, .. } => left_to,
-                other => panic!("{other:?}"),
-            }
+            let PostingState::Handled { left_to, .. } = closed.state else { panic!("not closed") };
+            left_to
         };
         let left = Posting {
             state: PostingState::Handled {

@@ -276,9 +276,9 @@ async fn what_is_held_under_a_name_that_was_taken_back_is_closed_and_left_to_the
     let before = world.store().audit().head().unwrap().entries;
     assert_eq!(close_left(&world, "renamed", "R1", &["expenses"]).await, Decided::Handled);
     let closed = world.posting("R1");
-    let left_to = |posting: &Posting| match &posting.state {
-        PostingState::Handled { left_to, .. } => left_to.clone(),
-        other => panic!("{other:?}"),
+    let left_to = |posting: &Posting| {
+        let PostingState::Handled { left_to, .. } = &posting.state else { panic!("not closed") };
+        left_to.clone()
     };
     assert_eq!(left_to(&closed), Some(FlowId::from("expenses")));
     assert_eq!(world.store().audit().head().unwrap().entries, before + 2, "the decision and the transition");
