@@ -122,6 +122,23 @@ async fn a_flow_that_is_renamed_on_the_machine_books_nothing_again() {
     );
     assert!(report["acknowledged"].as_u64().unwrap() > 0, "{report}");
     assert_eq!(Books::of(&stage.sandbox.epicor.state()), booked);
+    // What the new name had held is closed although the configuration does not know it any more.
+    let left = stage.ask(0, &["records", "list", "--flow", "renamed", "--state", "held"]).await;
+    let left = left["records"].as_array().unwrap().clone();
+    assert!(!left.is_empty());
+    for record in &left {
+        let answer =
+            stage.ask(0, &["records", "handle", text(record, "key"), "--note", "the name is back"]).await;
+        assert_eq!(answer["decided"][0]["outcome"], "handled", "{answer}");
+    }
+    let echo =
+        left.iter().find(|record| record["code"] == "booked-by-other-flow").expect("one of those told above");
+    let shown = stage.ask(0, &["records", "show", text(echo, "key")]).await;
+    assert_eq!(shown["posting"]["state"]["left_to"], FLOW, "{shown}");
+    let decisions = stage.ask(0, &["audit", "show", "--kind", "decision", "--limit", "1000"]).await;
+    assert!(decisions.to_string().contains("the name is back"), "{decisions}");
+    let counts = stage.ask(4, &["status"]).await["flows"]["renamed"]["counts"].clone();
+    assert_eq!((&counts["held"], &counts["handled"]), (&json!(0), &json!(left.len())), "{counts}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

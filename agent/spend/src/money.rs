@@ -200,7 +200,7 @@ impl Money {
     /// The plain decimal text with exactly the currency's decimals, e.g. `-12.50`. The inverse of [`Money::parse`].
     pub fn to_decimal(&self) -> String {
         let decimals = self.currency.decimals() as usize;
-        let scale = 10_u64.pow(self.currency.decimals().into());
+        let scale = 10_u64.pow(self.currency.decimals());
         let (whole, fraction) = (self.minor.unsigned_abs() / scale, self.minor.unsigned_abs() % scale);
         let sign = if self.minor < 0 { "-" } else { "" };
         if decimals == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction:0>decimals$}") }

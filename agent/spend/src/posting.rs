@@ -197,6 +197,10 @@ pub enum PostingState {
         /// it again.
         #[serde(default, skip_serializing_if = "is_false")]
         reported: bool,
+        /// The flow that goes on with the record: it had begun to book it, which is all that this one, of which nothing was
+        /// ever sent, was held for. So it stands in nobody's way.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left_to: Option<FlowId>,
     },
 }
 

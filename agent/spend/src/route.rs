@@ -3,7 +3,8 @@
 //! would move the same money.
 
 use crate::document::SpendDocument;
-use crate::ids::CompanyId;
+use crate::finding::{Finding, FindingCode};
+use crate::ids::{CompanyId, FlowId};
 use crate::mapping::LineSelection;
 use crate::posting::{Posting, PostingState};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,14 @@ pub struct Route {
     /// Which lines of a record.
     #[serde(default, skip_serializing_if = "all_lines")]
     pub select: LineSelection,
+    /// Whether the company's name leads to these books in every system of this kind, whatever its settings.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub by_name: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
@@ -48,8 +57,23 @@ impl Route {
     /// As [`Route::may_double`], with what was booked by a release that did not keep the route: only its company may be
     /// known.
     fn may_double_old(&self, company: Option<&CompanyId>) -> bool {
-        let by_name = self.books.as_deref() == Some(&books_by_name(&self.company));
-        !by_name || company.is_none_or(|company| Some(&books_by_name(company)) == self.books.as_ref())
+        // Where settings lead from a name to its books, another name may have led to the same ones.
+        !self.by_name || company.is_none_or(|company| Some(&books_by_name(company)) == self.books.as_ref())
+    }
+
+    /// The way of what was planned for a company: the flow may lead to another one by now.
+    #[must_use]
+    pub fn into_company(&self, company: &CompanyId) -> Self {
+        if *company == self.company {
+            return self.clone();
+        }
+        let books = self.by_name.then(|| books_by_name(company));
+        Self { company: company.clone(), books, ..self.clone() }
+    }
+
+    /// Whether this way takes lines of a record that the other one leaves out.
+    pub fn takes_more_than(&self, other: &Self) -> bool {
+        self.select != other.select && other.select != LineSelection::All
     }
 }
 
@@ -70,8 +94,29 @@ impl Posting {
             PostingState::Planned | PostingState::Waiting { .. } | PostingState::Held(_) => {
                 self.attempts > 0 || self.may_be_in_erp()
             }
-            PostingState::Handled { reported, .. } => !reported,
+            PostingState::Handled { reported, left_to, .. } => !reported && left_to.is_none(),
             PostingState::Superseded { .. } => false,
+        }
+    }
+
+    /// The flow that has begun to book this record, where that is all that this posting waits for and nothing of it was
+    /// ever sent.
+    pub fn waits_for_flow(&self) -> Option<FlowId> {
+        match &self.state {
+            PostingState::Held(hold) if self.attempts == 0 && !hold.in_doubt => {
+                let other = |finding: &Finding| finding.code == FindingCode::BookedByOtherFlow;
+                let first = hold.findings.first().filter(|_| hold.findings.iter().all(other))?;
+                Some(FlowId::new(first.value.clone()))
+            }
+            PostingState::Planned
+            | PostingState::Claimed { .. }
+            | PostingState::InDoubt { .. }
+            | PostingState::Waiting { .. }
+            | PostingState::Posted { .. }
+            | PostingState::Acknowledged { .. }
+            | PostingState::Held(_)
+            | PostingState::Superseded { .. }
+            | PostingState::Handled { .. } => None,
         }
     }
 
@@ -94,8 +139,7 @@ impl Posting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::{Finding, FindingCode};
-    use crate::ids::{FlowId, SourceId};
+    use crate::ids::SourceId;
     use crate::mapping::DocumentKind;
     use crate::posting::{Hold, PostingPolicy};
     use crate::sample::{document, line, moment, plan, rules};
@@ -109,6 +153,7 @@ mod tests {
             books: Some(books_by_name(&company)),
             company,
             select: LineSelection::All,
+            by_name: true,
         }
     }
 
@@ -147,10 +192,12 @@ mod tests {
             }),
             ..posting()
         };
-        let handled = |reported| {
+        let closed = |reported, left_to| {
             let (note, by) = ("by hand".to_owned(), "ann".to_owned());
-            Posting { state: PostingState::Handled { note, by, at: moment(0), reported }, ..posting() }
+            let state = PostingState::Handled { note, by, at: moment(0), reported, left_to };
+            Posting { state, ..posting() }
         };
+        let handled = |reported| closed(reported, None);
         let claimed = Posting { state: PostingState::Claimed { at: moment(0) }, ..posting() };
         let superseded = PostingState::Superseded { by: crate::ids::Revision::from("2"), at: moment(0) };
         let cases = [
@@ -161,6 +208,7 @@ mod tests {
             (held(1), true),
             (handled(false), true),
             (handled(true), false),
+            (closed(false, Some(FlowId::from("other"))), false),
             (Posting { state: superseded, attempts: 1, ..posting() }, false),
         ];
         for (posting, begun) in cases {
@@ -174,6 +222,78 @@ mod tests {
         assert!(handled(false).may_have_booked(&other, &route()), "a part of it");
         let elsewhere = Route { source: "brex".to_owned(), ..route() };
         assert!(!handled(false).may_have_booked(&posting().document, &elsewhere));
+    }
+
+    #[test]
+    fn what_another_flow_goes_on_with_is_left_to_it_only_where_nothing_was_ever_sent() {
+        let rival = |flow: &str| {
+            Finding::document(FindingCode::BookedByOtherFlow, "flow", flow, "it has begun to book it", "wait")
+        };
+        let held = |findings, attempts, in_doubt| {
+            let state = PostingState::Held(Hold { findings, since: moment(0), in_doubt });
+            Posting { attempts, state, ..posting() }
+        };
+        let close = |posting: &Posting, reported, left_to: &str| {
+            let (note, by) = ("it goes on".to_owned(), "ann".to_owned());
+            let left_to = Some(FlowId::from(left_to));
+            let event = crate::posting::Event::Handled { note, by, reported, left_to };
+            let closed = posting.apply(event, &PostingPolicy::default(), 0.5, &moment(1).into()).unwrap();
+            let PostingState::Handled { left_to, .. } = closed.state else { panic!("not closed") };
+            left_to
+        };
+        let left = Posting {
+            state: PostingState::Handled {
+                note: String::new(),
+                by: String::new(),
+                at: moment(1),
+                reported: false,
+                left_to: Some(FlowId::from("other")),
+            },
+            ..posting()
+        };
+        assert!(!left.may_be_in_erp() && !left.is_reported_failed() && !left.is_open());
+        let other = Some(FlowId::from("other"));
+        let echo = held(vec![rival("other")], 0, false);
+        assert_eq!((echo.waits_for_flow(), close(&echo, false, "other")), (other.clone(), other));
+        assert_eq!(close(&echo, false, "third"), None, "not what it was held for");
+        assert_eq!(close(&echo, true, "other"), None, "the source was told");
+        for begun in [
+            held(vec![rival("other")], 1, false),
+            held(vec![rival("other")], 0, true),
+            held(vec![rival("other"), Finding::source_unreadable("x")], 0, false),
+            posting(),
+        ] {
+            assert_eq!(
+                (begun.waits_for_flow(), close(&begun, false, "other")),
+                (None, None),
+                "{:?}",
+                begun.state
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_planned_for_another_company_goes_its_own_way() {
+        let other = route().into_company(&"EPIC07".into());
+        assert_eq!((other.company.as_str(), other.books.as_deref()), ("EPIC07", Some("EPIC07")));
+        assert!(!other.may_double(&route()));
+        assert_eq!(route().into_company(&"EPIC06".into()), route());
+        let branch = Route { by_name: false, books: Some("MAIN".to_owned()), ..route() };
+        let unknown = branch.into_company(&"EPIC07".into());
+        assert!(unknown.books.is_none() && unknown.may_double(&branch), "it cannot be told");
+    }
+
+    #[test]
+    fn only_lines_that_were_left_out_are_more() {
+        let take = |select| Route { select, ..route() };
+        let [all, owed, card] =
+            [LineSelection::All, LineSelection::Reimbursable, LineSelection::NonReimbursable].map(take);
+        for more in [(&all, &owed), (&all, &card), (&card, &owed)] {
+            assert!(more.0.takes_more_than(more.1));
+        }
+        for no_more in [(&all, &all), (&owed, &all), (&card, &card)] {
+            assert!(!no_more.0.takes_more_than(no_more.1));
+        }
     }
 
     #[test]
@@ -196,11 +316,17 @@ mod tests {
         };
         assert!(old.may_have_booked(&old.document, &by_name(&plan.company)));
         assert!(!old.may_have_booked(&old.document, &by_name(&"ELSEWHERE".into())));
-        let branch = Route { books: Some("MAIN".to_owned()), ..by_name(&"ELSEWHERE".into()) };
-        assert!(
-            old.may_have_booked(&old.document, &branch),
-            "where the name does not say, it may be the same"
-        );
+        let branch = |branch: &str| Route {
+            books: Some(branch.to_owned()),
+            by_name: false,
+            ..by_name(&"ELSEWHERE".into())
+        };
+        for books in ["MAIN", "ELSEWHERE"] {
+            assert!(
+                old.may_have_booked(&old.document, &branch(books)),
+                "where the name does not say, it may be the same, also where both are spelled alike"
+            );
+        }
         let bare = Posting { plan: None, ..old };
         assert!(bare.may_have_booked(&bare.document, &by_name(&"ELSEWHERE".into())));
     }

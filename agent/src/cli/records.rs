@@ -76,6 +76,9 @@ What is remembered: purser merchants list. Exit code 4: the record still waits."
 A held record is never booked by the agent after that, except one that was reported
 (--report-failure) and that the spend system offers again later: it is planned anew. A record that
 is in the ERP, and whose mark in the spend system has failed, stays booked and is not marked again.
+One that was held because another flow of the configuration goes on with it is left to that flow.
+Records of a flow that the configuration does not name any more are closed all the same, unless a
+write of them was begun and is not settled.
 
 Examples:
   purser records handle R00480193 --note 'booked by hand as journal 2026/GJ/512'
@@ -196,17 +199,24 @@ fn list(global: &Global, context: &Context, args: &ListArgs) -> Result<Exit> {
 }
 
 fn print_list(records: &[PostingSummary], more: bool, limit: usize) {
-    let mut table =
-        output::table(&["record", "key", "approved", "owner", "total", "", "state", "why or where"]);
+    // One flow is as a rule what was asked for, or all there is.
+    let several = records.iter().any(|record| record.flow != records[0].flow);
+    let columns = ["record", "key", "flow", "approved", "owner", "total", "", "state", "why or where"];
+    let shown: Vec<&str> = columns.into_iter().filter(|name| several || *name != "flow").collect();
+    let mut table = output::table(&shown);
     for record in records {
         let why = match (&record.document, record.code) {
             (Some(document), _) => document.clone(),
             (None, Some(code)) => format!("{code}: {}", record.why),
             (None, None) => record.why.clone(),
         };
-        table.add_row([
+        let flow = several.then(|| output::cell(record.flow.as_str()));
+        let mut row = vec![
             output::cell(record.source_id.as_str()),
             output::cell(record.key.as_str().get(..8).unwrap_or(record.key.as_str())),
+        ];
+        row.extend(flow);
+        row.extend([
             output::cell(record.day.to_string()),
             output::cell(&record.owner),
             output::right(record.total.to_decimal()),
@@ -214,6 +224,7 @@ fn print_list(records: &[PostingSummary], more: bool, limit: usize) {
             output::cell(record.state),
             output::cell(output::short(&why, 160)),
         ]);
+        table.add_row(row);
     }
     output::show(&table);
     output::line(totals(records));

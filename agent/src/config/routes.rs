@@ -10,7 +10,9 @@ use crate::store::Owner;
 use crate::vendors::registry;
 use purser_proto::finding::ConfigFinding;
 use purser_proto::validate::{ValidConfig, ValidConnection, ValidFlow};
+use serde_json::Map;
 use spend::ids::{ConnectionId, FlowId};
+use spend::posting::Posting;
 use spend::route::Route;
 use std::collections::BTreeMap;
 
@@ -18,14 +20,26 @@ use std::collections::BTreeMap;
 pub fn of(flow: &ValidFlow, config: &ValidConfig) -> Route {
     let kind = |id| config.connection(id).map(|connection| connection.kind.clone()).unwrap_or_default();
     let target = config.connection(&flow.target);
-    let books = target.and_then(|c| (registry::vendor(&c.kind)?.books)(&c.settings, &flow.company));
+    let books_by = |settings| {
+        let vendor = registry::vendor(&target?.kind)?;
+        (vendor.books)(settings, &flow.company)
+    };
+    let books = target.and_then(|target| books_by(&target.settings));
+    // What is so without any settings is so with all.
+    let by_name = books.is_some() && books == books_by(&Map::new());
     Route {
         source: kind(&flow.source),
         target: kind(&flow.target),
         company: flow.company.clone(),
         books,
         select: flow.mapping.select,
+        by_name,
     }
+}
+
+/// The routes of all flows of a configuration that book.
+pub fn all(config: &ValidConfig) -> BTreeMap<FlowId, Route> {
+    config.flows.iter().map(|flow| (flow.id.clone(), of(flow, config))).collect()
 }
 
 /// Postings under way, by flow, of flows that a configuration does not name: nobody looks after them.
@@ -83,34 +97,61 @@ impl<'a> Way<'a> {
         };
         same_account && self.route().may_double(&other.route())
     }
+
+    /// Whether its newer self leads where it led. It may take other lines.
+    fn leads_on(&self, newer: &Self) -> bool {
+        self.changes(newer).is_empty()
+    }
+
+    /// Whether its newer self books nothing that it did not book.
+    fn stays(&self, newer: &Self) -> bool {
+        self.leads_on(newer) && !newer.route().takes_more_than(&self.route())
+    }
 }
 
 /// Every change that a configuration from afar may not make to the flows of this machine. `in_force` is the configuration
 /// that it takes the place of.
 pub fn check(newer: &ValidConfig, in_force: Option<&ValidConfig>, owners: &[Owner]) -> Vec<ConfigFinding> {
     let mut findings = Vec::new();
-    for owner in owners.iter().filter(|owner| owner.open > 0) {
+    for owner in owners.iter().filter(|owner| owner.open > 0 || owner.undecided > 0) {
         check_open(owner, newer, in_force, &mut findings);
     }
     for (at, flow) in newer.flows.iter().enumerate() {
         let way = Way { flow, config: newer };
         let former = in_force.and_then(|config| Way::find(config, &flow.id));
-        if former.is_some_and(|former| former.changes(&way).is_empty()) {
+        if former.is_some_and(|former| former.stays(&way)) {
             continue;
         }
-        if let Some(other) = booked_before(&way, at, in_force, owners) {
+        let narrower = former.filter(|former| former.leads_on(&way));
+        if let Some(other) = booked_before(&way, at, narrower, in_force, owners) {
             let what = format!("it books what flow `{other}` books, or has booked");
-            findings.push(beyond(
-                format!("flow[{at}].id"),
-                what,
-                &format!("give the flow its former name `{other}`, or take the twin out"),
-            ));
+            let (field, fix) = match narrower {
+                Some(_) => ("mapping.select", "have it take no other lines than before".to_owned()),
+                None => ("id", format!("give the flow its former name `{other}`, or take the twin out")),
+            };
+            findings.push(beyond(format!("flow[{at}].{field}"), what, &fix));
         }
     }
     findings
 }
 
-/// What is under way must stay with its flow.
+/// What an owner must still look after, and what must become of it first.
+fn left_to_do(owner: &Owner) -> (String, String) {
+    let Owner { flow, open, undecided, .. } = owner;
+    let under_way = format!("{open} posting(s) of flow `{flow}` are under way");
+    let settled = "wait until they are settled and marked (`purser status`)".to_owned();
+    let held = format!("{undecided} held posting(s) of flow `{flow}` may be in the ERP");
+    let decided = format!(
+        "have a person replay or close what is held (`purser records list --flow {flow} --state held`)"
+    );
+    match (open, undecided) {
+        (_, 0) => (under_way, settled),
+        (0, _) => (held, decided),
+        (_, _) => (format!("{under_way} and {held}"), format!("{settled} and {decided}")),
+    }
+}
+
+/// What is under way, and what a person may have looked up and written again, must stay with its flow.
 fn check_open(
     owner: &Owner,
     newer: &ValidConfig,
@@ -118,58 +159,65 @@ fn check_open(
     findings: &mut Vec<ConfigFinding>,
 ) {
     let flow = &owner.flow;
-    let under_way = format!("{} posting(s) of flow `{flow}` are under way", owner.open);
-    let wait = "wait until they are settled and marked (`purser status`)";
+    let (left, first) = left_to_do(owner);
     let Some(at) = newer.flows.iter().position(|one| one.id == *flow) else {
-        let fix = format!("keep the flow under this name, or {wait}");
-        findings.push(beyond("flow".to_owned(), format!("{under_way}, and it is not among the flows"), &fix));
+        let fix = format!("keep the flow under this name, or {first}");
+        findings.push(beyond("flow".to_owned(), format!("{left}, and it is not among the flows"), &fix));
         return;
     };
     let way = Way { flow: &newer.flows[at], config: newer };
     let changes = match in_force.and_then(|config| Way::find(config, flow)) {
         Some(former) => former.changes(&way),
+        // Where nothing was begun there is nothing in any ERP that would be looked up in another one.
         None if owner.begun.iter().all(|posting| posting.may_be_on(&way.route())) => Vec::new(),
         None => vec!["id"],
     };
     for field in changes {
-        let fix = format!("leave source, target and company of the flow as they are, or {wait}");
-        let what = format!("{under_way}, and it would lead elsewhere");
+        let fix = format!("leave source, target and company of the flow as they are, or {first}");
+        let what = format!("{left}, and it would lead elsewhere");
         findings.push(beyond(format!("flow[{at}].{field}"), what, &fix));
     }
 }
 
-/// The flow that books, or has booked, what a flow that is new, or newly led, would book.
+/// The flow that books, or has booked, what a flow that is new, newly led, or takes more lines, would book. One that only
+/// takes more lines has its narrower former self: what that overlapped with is nothing new.
 fn booked_before<'a>(
     way: &Way<'a>,
     at: usize,
+    narrower: Option<Way<'a>>,
     in_force: Option<&'a ValidConfig>,
     owners: &'a [Owner],
 ) -> Option<&'a FlowId> {
     let newer = way.config;
-    // Of two twins in one configuration the later one is named, once.
-    let unchanged = |other: &ValidFlow| {
-        let here = Way { flow: other, config: newer };
-        in_force
-            .and_then(|config| Way::find(config, &other.id))
-            .is_some_and(|former| former.changes(&here).is_empty())
+    let before = |flow: &FlowId| in_force.and_then(|config| Way::find(config, flow));
+    let is_old = |other: Option<Way<'a>>| {
+        narrower.is_some_and(|narrower| other.is_some_and(|other| narrower.is_twin_of(&other)))
     };
+    // Of two twins in one configuration the later one is named, once.
     let beside = newer.flows.iter().enumerate().find(|(index, other)| {
-        let earlier = *index < at || unchanged(other);
-        *index != at && earlier && way.is_twin_of(&Way { flow: other, config: newer })
+        let (former, now) = (before(&other.id), Way { flow: other, config: newer });
+        let earlier = *index < at || former.is_some_and(|former| former.stays(&now));
+        *index != at && earlier && way.is_twin_of(&now) && !is_old(former)
     });
     if let Some((_, other)) = beside {
         return Some(&other.id);
     }
-    let route = way.route();
-    let before = owners.iter().filter(|owner| owner.flow != way.flow.id).find(|owner| {
-        let was_twin = in_force
-            .and_then(|config| Way::find(config, &owner.flow))
-            .is_some_and(|former| way.is_twin_of(&former));
-        let now = Way::find(newer, &owner.flow);
+    let (route, narrower_route) = (way.route(), narrower.map(|narrower| narrower.route()));
+    let owned = owners.iter().filter(|owner| owner.flow != way.flow.id).find(|owner| {
+        let (former, now) = (before(&owner.flow), Way::find(newer, &owner.flow));
+        if former.is_some_and(|former| way.is_twin_of(&former) && !is_old(Some(former))) {
+            return true;
+        }
         let has_left = now.is_none_or(|now| !now.route().may_double(&route));
-        was_twin || (has_left && owner.begun.iter().any(|posting| posting.may_be_on(&route)))
+        // What an earlier release has booked without keeping the way counts as on that of its flow, while this goes on.
+        let goes_on = former.zip(now).is_some_and(|(former, now)| former.leads_on(&now));
+        let crosses = |posting: &Posting| {
+            let old = narrower_route.as_ref().is_some_and(|narrower| posting.may_be_on(narrower));
+            (posting.route.is_some() || !goes_on) && posting.may_be_on(&route) && !old
+        };
+        has_left && owner.begun.iter().any(crosses)
     });
-    before.map(|owner| &owner.flow)
+    owned.map(|owner| &owner.flow)
 }
 
 fn beyond(path: String, what: String, fix: &str) -> ConfigFinding {

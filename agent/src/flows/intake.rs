@@ -187,14 +187,12 @@ impl SpendFlow {
                 // What was in a list a moment after it had left it is found out by the reading right before the claim.
                 let read_at = same.filter(|same| same.is_reported_failed()).map(Posting::last_read);
                 let planned = Posting::planned(self.settings.flow().clone(), document, plan, now);
-                postings.push((Posting { read_at, ..planned }, event));
+                postings.push((self.on_its_way(Posting { read_at, ..planned }), event));
             }
             Err(findings) => {
                 session.report.held += 1;
-                postings.push((
-                    Posting::held(self.settings.flow().clone(), document, None, findings, now),
-                    "held",
-                ));
+                let held = Posting::held(self.settings.flow().clone(), document, None, findings, now);
+                postings.push((self.on_its_way(held), "held"));
             }
         }
         Ok(postings)
@@ -303,10 +301,9 @@ impl SpendFlow {
             fix: "open the record in the spend system, correct what is named here, then replay it".to_owned(),
         };
         let document = empty_document(source_id, revision);
-        Ok(vec![(
-            Posting::held(self.settings.flow().clone(), document, None, vec![finding], self.clock.now()),
-            "held",
-        )])
+        let flow = self.settings.flow().clone();
+        let held = Posting::held(flow, document, None, vec![finding], self.clock.now());
+        Ok(vec![(self.on_its_way(held), "held")])
     }
 
     /// Compares marked records with the posting log; answers the held postings of those that changed, and what they take
@@ -347,7 +344,7 @@ impl SpendFlow {
         let finding = changed_after_posting(&document);
         let held =
             Posting::held(self.settings.flow().clone(), document, None, vec![finding], self.clock.now());
-        postings.push((held, "changed"));
+        postings.push((self.on_its_way(held), "changed"));
         Ok(postings)
     }
 

@@ -1,6 +1,6 @@
 //! Which vendor a merchant is: what people chose, remembered per flow and merchant and used by every later plan.
 
-use super::replay::{Decided, Decision};
+use super::replay::{Decided, Decision, no_posting};
 use super::spend_flow::{RunError, Session, SpendFlow};
 use crate::store::{AuditDraft, AuditKind, Batch, StateTable, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -105,8 +105,8 @@ impl SpendFlow {
         decision: &Decision,
     ) -> Result<Decided, RunError> {
         let refused = |why: String| Ok(Decided::Refused { why });
-        let Some(posting) = self.store.posting(key)? else {
-            return refused(format!("there is no posting {key}"));
+        let Some(posting) = self.own(key)? else {
+            return Ok(no_posting(key, self.settings.flow()));
         };
         let mut session = self.session("choose", self.clock.now());
         let merchant = match self.one_merchant(&posting) {

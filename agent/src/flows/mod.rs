@@ -15,7 +15,7 @@
 //! - [`preview`]: the same plan as a run, shown and not applied;
 //! - [`proof`]: the statement in which source, posting log and ERP agree;
 //! - `sweep`: the wide look for records that wait, once a day; [`unread`]: what a run could not read;
-//! - [`replay`]: what a person may do to a held posting;
+//! - [`replay`]: what a person may do to a held posting; [`unattended`]: to one whose flow is configured no more;
 //! - [`reference_flow`]: a set of reference data, mirrored from the ERP into the spend system.
 
 pub mod intake;
@@ -34,6 +34,7 @@ pub mod settings;
 pub mod spend_flow;
 mod sweep;
 mod trail;
+pub mod unattended;
 pub mod unread;
 
 #[cfg(test)]

@@ -4,13 +4,15 @@
 use super::intake::{plan_document, waits_only_for};
 use super::merchants::Known;
 use super::reread::exported_elsewhere;
+use super::rivals::left_to;
 use super::spend_flow::{RunError, Session, SpendFlow};
-use crate::store::{AuditDraft, AuditKind, Batch};
+use super::trail;
+use crate::store::{AuditDraft, Batch};
 use crate::vendors::SourceWindow;
 use serde::{Deserialize, Serialize};
 use spend::document::SpendDocument;
 use spend::finding::{Finding, FindingCode};
-use spend::ids::{PostingKey, SourceId};
+use spend::ids::{FlowId, PostingKey, SourceId};
 use spend::posting::{ErpReceipt, Event, Failure, FailureClass, Posting, PostingState, TransitionError};
 use std::sync::Arc;
 
@@ -83,8 +85,8 @@ impl SpendFlow {
     /// # Errors
     /// [`RunError`] when the posting log is unusable.
     pub async fn replay(&self, key: &PostingKey, decision: &Decision) -> Result<Decided, RunError> {
-        let Some(posting) = self.store.posting(key)? else {
-            return Ok(Decided::Refused { why: format!("there is no posting {key}") });
+        let Some(posting) = self.own(key)? else {
+            return Ok(no_posting(key, self.settings.flow()));
         };
         let mut session = self.session("replay", self.clock.now());
         match &posting.state {
@@ -126,8 +128,8 @@ impl SpendFlow {
     /// # Errors
     /// [`RunError`] when the posting log is unusable.
     pub async fn handle(&self, key: &PostingKey, decision: &Decision) -> Result<Decided, RunError> {
-        let Some(posting) = self.store.posting(key)? else {
-            return Ok(Decided::Refused { why: format!("there is no posting {key}") });
+        let Some(posting) = self.own(key)? else {
+            return Ok(no_posting(key, self.settings.flow()));
         };
         let session = self.session("handle", self.clock.now());
         self.close(&session, &posting, decision, false).await
@@ -143,16 +145,21 @@ impl SpendFlow {
         key: &PostingKey,
         decision: &Decision,
     ) -> Result<Decided, RunError> {
-        let Some(posting) = self.store.posting(key)? else {
-            return Ok(Decided::Refused { why: format!("there is no posting {key}") });
+        let Some(posting) = self.own(key)? else {
+            return Ok(no_posting(key, self.settings.flow()));
         };
         let session = self.session("handle", self.clock.now());
         // What cannot be closed must not be reported either.
-        if self.step(&session, &posting, handled(decision, true)).is_ok() {
+        if self.step(&session, &posting, self.handled(&posting, decision, true)).is_ok() {
             let known = self.store.postings_of(self.settings.flow(), &posting.source_id)?;
-            let booked = known.iter().find(|other| other.key != posting.key && other.may_be_in_erp());
+            let booked = known.into_iter().find(|other| other.key != posting.key && other.may_be_in_erp());
+            let (flow, way) = (self.settings.flow(), self.way_of(&posting));
+            let booked = match booked {
+                Some(own) => Some(own),
+                None => self.store.rival_of(flow, &way, &posting.document)?,
+            };
             if let Some(other) = booked {
-                return Ok(Decided::Refused { why: booked_so(other) });
+                return Ok(Decided::Refused { why: booked_so(&other) });
             }
             self.note_decision(&session, &posting, decision, "report-failure").await?;
             let telling = self.source.report_failure(&posting.source_id, &decision.note);
@@ -170,7 +177,8 @@ impl SpendFlow {
         decision: &Decision,
         reported: bool,
     ) -> Result<Decided, RunError> {
-        match self.decide(session, posting, handled(decision, reported), decision, "handle").await {
+        let event = self.handled(posting, decision, reported);
+        match self.decide(session, posting, event, decision, "handle").await {
             Ok(()) => Ok(match posting.state.receipt() {
                 Some(receipt) => Decided::LeftUnmarked { receipt: receipt.clone() },
                 None if reported => Decided::Reported,
@@ -330,17 +338,24 @@ impl SpendFlow {
         decision: &Decision,
         verb: &str,
     ) -> AuditDraft {
-        let detail = serde_json::json!({ "verb": verb, "note": decision.note, "from": posting.state });
-        AuditDraft {
-            kind: AuditKind::Decision,
-            actor: decision.actor(),
-            ..self.about(session, posting, detail)
-        }
+        let entry = trail::decided(self.clock.now(), posting, decision, verb);
+        AuditDraft { run: Some(session.run.clone()), ..entry }
+    }
+
+    /// A posting of this flow.
+    pub(super) fn own(&self, key: &PostingKey) -> Result<Option<Posting>, RunError> {
+        Ok(self.store.posting(key)?.filter(|posting| posting.flow == *self.settings.flow()))
+    }
+
+    fn handled(&self, posting: &Posting, decision: &Decision, reported: bool) -> Event {
+        let left_to = left_to(posting, &self.settings.others);
+        Event::Handled { note: decision.note.clone(), by: decision.by.clone(), reported, left_to }
     }
 }
 
-fn handled(decision: &Decision, reported: bool) -> Event {
-    Event::Handled { note: decision.note.clone(), by: decision.by.clone(), reported }
+/// What is said of a key under which a flow has nothing.
+pub(super) fn no_posting(key: &PostingKey, flow: &FlowId) -> Decided {
+    Decided::Refused { why: format!("there is no posting {key} of flow `{flow}`") }
 }
 
 /// Why the source is not told that a record is not exported.

@@ -10,6 +10,7 @@ use spend::mapping::MappingRules;
 use spend::plan::PlanContext;
 use spend::posting::PostingPolicy;
 use spend::route::Route;
+use std::collections::BTreeMap;
 
 /// Calls to an ERP in flight at once: app servers like few and steady callers.
 const ERP_CONCURRENCY: usize = 2;
@@ -21,6 +22,8 @@ pub struct FlowSettings {
     pub context: PlanContext,
     /// From where to where its money goes.
     pub route: Route,
+    /// The routes of the other flows of the configuration.
+    pub others: BTreeMap<FlowId, Route>,
     /// First day of approval that is ever read.
     pub start: Date,
     /// Days read again below the high-water mark.
@@ -52,8 +55,14 @@ pub struct FlowSettings {
 }
 
 impl FlowSettings {
-    /// The settings of a configured flow.
-    pub fn new(flow: &ValidFlow, route: Route, rails: &ValidGuardRails, machine: &[GuardLimits]) -> Self {
+    /// The settings of a configured flow, among the routes of all.
+    pub fn new(
+        flow: &ValidFlow,
+        route: Route,
+        others: BTreeMap<FlowId, Route>,
+        rails: &ValidGuardRails,
+        machine: &[GuardLimits],
+    ) -> Self {
         Self {
             context: PlanContext {
                 flow: flow.id.clone(),
@@ -62,6 +71,7 @@ impl FlowSettings {
                 kind: flow.document,
             },
             route,
+            others,
             start: flow.start,
             overlap_days: flow.policy.overlap_days,
             page_size: flow.policy.page_size,

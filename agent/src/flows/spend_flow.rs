@@ -455,7 +455,7 @@ impl SpendFlow {
             .apply(event, &self.settings.posting, jitter, &self.clock.reading())
             .map_err(|source| RunError::Transition { key: posting.key.clone(), source })?;
         if begins {
-            next.route = Some(self.settings.route.clone());
+            next = self.on_its_way(next);
         }
         let entry = self.audit(session, &next, name);
         Ok((next, entry))

@@ -5,6 +5,7 @@ use super::commands::{Obeyed, Order};
 use super::connection::ConnectionHandle;
 use super::flow::{FlowHandle, ReferenceHandle};
 use super::keep_alive;
+use super::obey::nobody_replays;
 use super::runs::run_when_due;
 use super::scheduler::{Jitter, LastRun, RunNow, ScheduleMemory, Scheduler, SchedulerHandle};
 use super::status::{AgentStatus, FlowStatus};
@@ -241,7 +242,7 @@ impl Agent {
             Order::Pause { flow, paused, decision } => self.pause(&flow, paused, decision).await,
             Order::Replay { flow, key, decision } => match self.flow(&flow) {
                 Some(handle) => handle.replay(key, decision).await,
-                None => no_flow(&flow),
+                None => nobody_replays(&flow),
             },
             Order::Choose { flow, key, vendor, decision } => match self.flow(&flow) {
                 Some(handle) => handle.choose(key, vendor, decision).await,
@@ -250,7 +251,7 @@ impl Agent {
             Order::Forget { flow, merchant, decision } => self.forget(&flow, &merchant, &decision).await,
             Order::Handle { flow, key, decision, report_failure } => match self.flow(&flow) {
                 Some(handle) => handle.handle(key, decision, report_failure).await,
-                None => no_flow(&flow),
+                None => self.close_unattended(&flow, &key, &decision, report_failure).await,
             },
             Order::Join { sealed, decision } => self.join(&sealed, &decision).await,
             Order::Leave { decision } => self.leave(&decision).await,

@@ -6,13 +6,14 @@ use super::freshness;
 use super::link::enroll::Enrolled;
 use super::supervisor::RunState;
 use super::words;
-use crate::flows::merchants;
+use crate::config::routes;
 use crate::flows::reference_flow::{Agreement, MirrorEnded};
 use crate::flows::replay::Decision;
+use crate::flows::{merchants, unattended};
 use crate::store::{AuditDraft, AuditKind, Batch, StoreError, StoredSecret};
 use crate::vendors::Probe;
 use purser_proto::validate::ValidConfig;
-use spend::ids::{ConnectionId, FlowId};
+use spend::ids::{ConnectionId, FlowId, PostingKey};
 use spend::{Date, Timestamp};
 use std::time::Duration;
 
@@ -124,6 +125,29 @@ impl Agent {
         }
     }
 
+    /// Closes what a flow has left that the configuration does not name any more.
+    pub(super) async fn close_unattended(
+        &self,
+        flow: &FlowId,
+        key: &PostingKey,
+        decision: &Decision,
+        report_failure: bool,
+    ) -> Obeyed {
+        if report_failure {
+            return Obeyed::Refused {
+                why: format!(
+                    "there is no flow `{flow}` in the configuration, so no spend system can be told; close the record \
+                     without --report-failure, or name the flow again"
+                ),
+            };
+        }
+        let configured = routes::all(self.config());
+        match unattended::close(self.store(), self.clock(), &configured, flow, key, decision).await {
+            Ok(decided) => Obeyed::Decided { decided },
+            Err(error) => Obeyed::Refused { why: format!("the posting log refused: {error}") },
+        }
+    }
+
     /// Takes an identity up; the link begins by itself.
     pub(super) async fn join(&self, sealed: &str, decision: &Decision) -> Obeyed {
         match Enrolled::open(self.home(), sealed) {
@@ -165,6 +189,15 @@ impl Agent {
         }
         Obeyed::Done
     }
+}
+
+/// Why a record of a flow that the configuration does not name is not replayed.
+pub(super) fn nobody_replays(flow: &FlowId) -> Obeyed {
+    let why = format!(
+        "there is no flow `{flow}` in the configuration that could read the record again; name the flow again, or close the \
+         record with `purser records handle`"
+    );
+    Obeyed::Refused { why }
 }
 
 /// The connections that use a secret, for their vendor or for their proxy.
@@ -223,3 +256,6 @@ pub fn removing(at: Timestamp, name: &str, decision: &Decision) -> Batch {
 fn entry(at: Timestamp, decision: &Decision, detail: serde_json::Value) -> AuditDraft {
     AuditDraft { actor: decision.actor(), ..AuditDraft::new(at, AuditKind::Secret, detail) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,8 +85,9 @@ pub(super) fn start_flow(
     parts: &Parts,
     stopping: watch::Receiver<bool>,
 ) -> FlowHandle {
-    let route = routes::of(config, &parts.config);
-    let settings = FlowSettings::new(config, route, &parts.config.guard_rails, &parts.machine);
+    let (route, mut others) = (routes::of(config, &parts.config), routes::all(&parts.config));
+    others.remove(&config.id);
+    let settings = FlowSettings::new(config, route, others, &parts.config.guard_rails, &parts.machine);
     let source = connections.get(&config.source).cloned();
     let target = connections.get(&config.target).cloned();
     let unique = unique_kinds(config, parts);

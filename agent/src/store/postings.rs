@@ -19,7 +19,7 @@ use spend::{Date, Timestamp};
 use std::collections::BTreeMap;
 
 /// State names in the order of their stored codes. The codes are on disk: never reorder.
-const STATES: [&str; 9] =
+pub(super) const STATES: [&str; 9] =
     ["planned", "claimed", "in-doubt", "waiting", "posted", "acknowledged", "held", "superseded", "handled"];
 
 fn state_code(state: &PostingState) -> u8 {
@@ -249,7 +249,7 @@ fn sortable(number: i64) -> [u8; 8] {
     (number.cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
 
-fn flow_hash(keys: &StoreKeys, flow: &FlowId) -> [u8; 8] {
+pub(super) fn flow_hash(keys: &StoreKeys, flow: &FlowId) -> [u8; 8] {
     let mut short = [0; 8];
     short.copy_from_slice(&keys.index_hash("flow", &[flow.as_str()])[..8]);
     short
@@ -531,21 +531,8 @@ pub(crate) fn flows_beside(look: &impl Look, flow: &FlowId) -> Result<Vec<FlowId
     Ok(flows)
 }
 
-/// The newest posting of a flow in each state.
-pub(crate) fn newest_by_state(look: &impl Look, flow: &FlowId) -> Result<Vec<Posting>, Fault> {
-    let flow = flow_hash(look.keys(), flow);
-    let mut newest = Vec::new();
-    for code in 0..STATES.len() {
-        let prefix = [flow.as_slice(), &[u8::try_from(code).unwrap_or(u8::MAX)]].concat();
-        for (key, _) in look.descend(Table::ByState, &prefix, None, 1)? {
-            newest.push(by_seq(look, seq_at_end(&key, Table::ByState)?)?);
-        }
-    }
-    Ok(newest)
-}
-
 /// How many index entries are looked at in one step.
-const STEP: usize = 1024;
+pub(super) const STEP: usize = 1024;
 
 fn in_days(
     look: &impl Look,

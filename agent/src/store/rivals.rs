@@ -13,18 +13,26 @@ use spend::ids::FlowId;
 use spend::posting::Posting;
 use spend::route::Route;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 /// States of what nobody looks after once its flow is gone.
 const OPEN: [&str; 4] = ["claimed", "in-doubt", "waiting", "posted"];
 
-/// A flow that has begun to book something.
+/// The states that one which was begun can be in. What was superseded was never sent.
+const BEGUN: [&str; 8] =
+    ["planned", "claimed", "in-doubt", "waiting", "posted", "acknowledged", "held", "handled"];
+
+/// A flow that has begun to book something, or has something under way.
 #[derive(Clone, Debug)]
 pub struct Owner {
     /// Which.
     pub flow: FlowId,
     /// Postings that it must still look after: claimed, in doubt, waiting, or not marked at the source yet.
     pub open: u64,
-    /// The newest posting in each state that one which was begun can be in: they say which way its money went.
+    /// Held postings that the ERP may have: they wait for a person, who may have them looked up and written again.
+    pub undecided: u64,
+    /// The newest posting that was begun in each state that it can be in: they say which way its money went. Empty where
+    /// nothing of what is under way was ever sent.
     pub begun: Vec<Posting>,
 }
 
@@ -39,21 +47,69 @@ pub(crate) fn under_way(look: &impl Look) -> Result<BTreeMap<FlowId, u64>, Fault
     Ok(open)
 }
 
-/// The flows that have begun to book something.
+/// The flows that have begun to book something, or have something under way.
 pub(crate) fn owners(look: &impl Look) -> Result<Vec<Owner>, Fault> {
     let counts = postings::counts(look)?;
     let flows: BTreeSet<&FlowId> = counts.keys().map(|(flow, _)| flow).collect();
     let open = under_way(look)?;
     let mut owners = Vec::new();
     for flow in flows {
-        let mut begun = postings::newest_by_state(look, flow)?;
-        begun.retain(Posting::was_begun);
-        if !begun.is_empty() {
-            let open = open.get(flow).copied().unwrap_or_default();
-            owners.push(Owner { flow: flow.clone(), open, begun });
+        let open = open.get(flow).copied().unwrap_or_default();
+        let mut owner = Owner { flow: flow.clone(), open, undecided: 0, begun: Vec::new() };
+        for state in BEGUN {
+            owner.look_at(look, state)?;
+        }
+        if !owner.begun.is_empty() || owner.open > 0 {
+            owners.push(owner);
         }
     }
     Ok(owners)
+}
+
+impl Owner {
+    /// Takes up what a state says. Of what is held each is looked at, because how many the ERP may have stands nowhere.
+    fn look_at(&mut self, look: &impl Look, state: &str) -> Result<(), Fault> {
+        let all = state == "held";
+        let mut newest = None;
+        newest_first(look, &self.flow, state, |posting| {
+            self.undecided += u64::from(all && posting.may_be_in_erp());
+            if newest.is_none() && posting.was_begun() {
+                newest = Some(posting);
+            }
+            if newest.is_some() && !all { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        self.begun.extend(newest);
+        Ok(())
+    }
+}
+
+/// Shows the postings of a flow in one state, newest first, until the visitor has had enough.
+fn newest_first(
+    look: &impl Look,
+    flow: &FlowId,
+    state: &str,
+    mut visit: impl FnMut(Posting) -> ControlFlow<()>,
+) -> Result<(), Fault> {
+    let Some(code) =
+        postings::STATES.iter().position(|name| *name == state).and_then(|at| u8::try_from(at).ok())
+    else {
+        return Ok(());
+    };
+    let prefix = [postings::flow_hash(look.keys(), flow).as_slice(), &[code]].concat();
+    let (mut below, mut few) = (None, 1);
+    loop {
+        let step = look.descend(Table::ByState, &prefix, below.as_deref(), few)?;
+        for (key, _) in &step {
+            if visit(postings::by_seq(look, postings::seq_at_end(key, Table::ByState)?)?).is_break() {
+                return Ok(());
+            }
+        }
+        match step.last() {
+            Some((key, _)) if step.len() == few => below = Some(key.clone()),
+            Some(_) | None => return Ok(()),
+        }
+        few = postings::STEP;
+    }
 }
 
 /// The posting of another flow that stands in the way of booking a record, if there is one. With one flow in the log this
@@ -126,7 +182,7 @@ impl Store {
         self.engine().read(|r| under_way(r))
     }
 
-    /// The flows that have begun to book something, by name.
+    /// The flows that have begun to book something, or have something under way, by name.
     ///
     /// # Errors
     /// When the store cannot be read.

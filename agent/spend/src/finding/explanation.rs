@@ -480,9 +480,13 @@ It is held because the reference in the ERP carries the flow's name, so a look-u
 has written, and the record would be booked twice. Nothing has been written under this flow.
 
 To mend it, give the flow its former name back in the configuration: then it goes on with its own postings, settles
-what is in doubt and marks what is booked. If the new name is to stay, look at the other posting (`purser records show`
-with its key) and at the ERP: if the document is there, close this record with `purser records handle` and a note; if it
-is certainly not there, book it in the ERP by hand and close it with a note as well.
+what is in doubt and marks what is booked, and what is held under the other name is closed with `purser records handle`,
+also when the configuration has no flow of that name any more. If the new name is to stay, look at the other posting
+(`purser records show` with its key) and at the ERP: if the document is there, close this record with `purser records
+handle` and a note; if it is certainly not there, book it in the ERP by hand and close it with a note as well.
+
+While the other flow is in the configuration it goes on with the record, and this one is left to it when it is closed:
+do not book it by hand then, unless the other posting is closed first.
 
 Replaying is for the case that the other posting turned out never to have been sent: it is refused as long as that one
 may be in the ERP.";

@@ -1,10 +1,12 @@
 //! What can happen to a posting, what is done next, and by which policy.
 
+#[cfg(doc)]
+use super::Posting;
 use super::{ErpReceipt, Failure, LookUp};
 use crate::Timestamp;
 use crate::document::SpendDocument;
 use crate::finding::Finding;
-use crate::ids::{PostingKey, Revision};
+use crate::ids::{FlowId, PostingKey, Revision};
 use crate::plan::PostingPlan;
 use chrono::TimeDelta;
 use std::sync::Arc;
@@ -85,6 +87,8 @@ pub enum Event {
         by: String,
         /// Whether the source was told that it is not exported.
         reported: bool,
+        /// The flow that goes on with the record, where that is all that it was held for ([`Posting::waits_for_flow`]).
+        left_to: Option<FlowId>,
     },
     /// A newer revision takes its place.
     Superseded {

@@ -462,7 +462,7 @@ fn only_what_was_never_sent_or_waits_for_a_person_is_closed_or_superseded() {
 }
 
 fn closed_by_kim(reported: bool) -> Event {
-    Event::Handled { note: "looked at it".to_owned(), by: "kim".to_owned(), reported }
+    Event::Handled { note: "looked at it".to_owned(), by: "kim".to_owned(), reported, left_to: None }
 }
 
 #[test]

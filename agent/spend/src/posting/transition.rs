@@ -11,7 +11,7 @@ use super::{
 use crate::Timestamp;
 use crate::document::SpendDocument;
 use crate::finding::{Finding, FindingCode};
-use crate::ids::{PostingKey, Revision};
+use crate::ids::{FlowId, PostingKey, Revision};
 use crate::now::Now;
 use crate::plan::PostingPlan;
 use chrono::TimeDelta;
@@ -48,7 +48,11 @@ impl Posting {
             Event::Held(findings) => self.hold_for(findings, false, &moment, name),
             Event::HeldUnfinished(findings) => self.hold_for(findings, true, &moment, name),
             Event::Replay => self.replay(&moment, name),
-            Event::Handled { note, by, reported } => self.handle(note, by, reported, &moment, name),
+            Event::Handled { note, by, reported, left_to } => {
+                let left_to =
+                    left_to.filter(|flow| !reported && self.waits_for_flow().as_ref() == Some(flow));
+                self.handle(note, by, reported, left_to, &moment, name)
+            }
             Event::Superseded { by } => self.supersede(by, &moment, name),
         }?;
         next.updated_at = now.at;
@@ -434,6 +438,7 @@ impl Posting {
         note: String,
         by: String,
         reported: bool,
+        left_to: Option<FlowId>,
         moment: &Moment<'_>,
         event: &'static str,
     ) -> Result<Posting, TransitionError> {
@@ -443,7 +448,7 @@ impl Posting {
             }
             PostingState::Held(_) if reported && self.may_be_in_erp() => Err(TransitionError::MayBeBooked),
             PostingState::Planned | PostingState::Waiting { .. } | PostingState::Held(_) => {
-                Ok(self.with_state(PostingState::Handled { note, by, at: moment.now, reported }))
+                Ok(self.with_state(PostingState::Handled { note, by, at: moment.now, reported, left_to }))
             }
             // Nothing is written here, and nothing is told to the source: the only mark that was open is given up.
             PostingState::Posted { receipt, at, ack_attempts, .. } if *ack_attempts > 0 && !reported => {

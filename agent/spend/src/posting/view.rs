@@ -135,8 +135,9 @@ impl Posting {
             | PostingState::InDoubt { .. }
             | PostingState::Posted { .. }
             | PostingState::Acknowledged { .. } => true,
-            // A person closed it, perhaps because it was booked by hand; but not what they had reported as not exported.
-            PostingState::Handled { reported, .. } => !reported,
+            // A person closed it, perhaps because it was booked by hand; but not what they had reported as not exported, nor
+            // what they have left to another flow.
+            PostingState::Handled { reported, left_to, .. } => !reported && left_to.is_none(),
             PostingState::Held(hold) => {
                 hold.in_doubt || hold.findings.iter().any(|finding| finding.code == FindingCode::ErpConflict)
             }

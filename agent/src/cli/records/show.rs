@@ -32,7 +32,7 @@ pub(super) fn run(global: &Global, context: &Context, key: &str) -> Result<Exit>
         }))?;
         return Ok(Exit::Done);
     }
-    head(&posting);
+    head(&posting, is_left(context, &posting));
     document(&posting);
     print_choices(&store, &posting)?;
     if let Some(plan) = &posting.plan {
@@ -68,11 +68,17 @@ fn codes(posting: &Posting) -> BTreeSet<FindingCode> {
     findings_of(posting).iter().map(|finding| finding.code).collect()
 }
 
-fn head(posting: &Posting) {
+/// Whether the configuration does not name its flow any more. One that cannot be read says nothing of that.
+fn is_left(context: &Context, posting: &Posting) -> bool {
+    context.config().is_ok_and(|config| config.flow(&posting.flow).is_none())
+}
+
+fn head(posting: &Posting, left: bool) {
     let summary = PostingSummary::of(posting);
     output::line(format!("{} {}", posting.source_id, posting.document.title));
     output::line(format!("key       {}", posting.key));
-    output::line(format!("flow      {}", posting.flow));
+    let left = if left { ", which the configuration does not name" } else { "" };
+    output::line(format!("flow      {}{left}", posting.flow));
     output::line(format!("state     {}{}", posting.state.name(), reason(&summary)));
     output::line(format!("total     {}", posting.total));
     output::line(format!(

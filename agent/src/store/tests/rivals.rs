@@ -1,11 +1,12 @@
 //! What the transaction of a claim refuses, whatever the flows have looked at before.
 
 use super::samples::{at, open, posting};
-use crate::store::{Batch, StateTable, StoreError};
+use crate::store::{Batch, Owner, StateTable, StoreError};
+use spend::finding::Finding;
 use spend::ids::{CompanyId, FlowId, PostingKey};
 use spend::mapping::LineSelection;
 use spend::plan::DocumentReference;
-use spend::posting::{Posting, PostingState};
+use spend::posting::{Hold, Posting, PostingState};
 use spend::route::Route;
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ fn claim_of(n: u32, flow: &str, company: &str) -> Posting {
         company: CompanyId::from(company),
         books: Some(company.to_owned()),
         select: LineSelection::All,
+        by_name: true,
     };
     Posting {
         flow,
@@ -87,6 +89,31 @@ async fn owners_are_flows_that_have_begun_something_with_what_is_under_way() {
     assert_eq!((owner.flow.as_str(), owner.open), ("one", 1));
     assert_eq!(owner.begun, [claim_of(1, "one", "C1")]);
     assert_eq!(store.under_way().unwrap(), [(FlowId::from("one"), 1)].into());
+}
+
+#[tokio::test]
+async fn a_flow_whose_newest_postings_were_never_begun_is_an_owner_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let waiting = |n, attempts| {
+        let state = PostingState::Waiting { next_at: at(9), why: "it is down".to_owned() };
+        Posting { state, attempts, ..claim_of(n, "one", "C1") }
+    };
+    let mut batch = Batch::new();
+    for n in 1..4 {
+        batch.put_posting(waiting(n, u32::from(n == 1)));
+        let hold = Hold { findings: vec![Finding::source_unreadable("x")], since: at(5), in_doubt: n == 1 };
+        batch.put_posting(Posting { state: PostingState::Held(hold), ..claim_of(n + 10, "held", "C1") });
+    }
+    batch.put_posting(Posting { flow: FlowId::from("two"), ..waiting(5, 0) });
+    store.commit(batch).await.unwrap();
+    let owners = store.owners().unwrap();
+    let of = |one: &Owner| (one.flow.to_string(), one.open, one.undecided, one.begun.len());
+    let told: Vec<_> = owners.iter().map(of).collect();
+    let [held, one, two] = [("held", 0, 1, 1), ("one", 3, 0, 1), ("two", 1, 0, 0)]
+        .map(|(flow, open, undecided, begun)| (flow.to_owned(), open, undecided, begun));
+    assert_eq!(told, [held, one, two]);
+    assert_eq!(owners[1].begun, [waiting(1, 1)], "the newest that was begun");
 }
 
 #[tokio::test]
