@@ -1,6 +1,7 @@
 //! What the answers of every ERP have in common: a body that cannot be read, members of the wrong type, a refusal with
 //! its cause in the vendor's own terms.
 
+use super::http::Effect;
 use serde::Deserialize as _;
 use serde_json::Value;
 use spend::posting::{Failure, FailureClass};
@@ -44,6 +45,41 @@ pub trait Causes {
     const UNAUTHORISED: Self;
     /// Nothing more is known than the class of the failure.
     const OTHER: Self;
+}
+
+/// One printable line of at most 300 characters, without a full stop.
+pub fn one_line(text: &str) -> String {
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
+    let line: String = words.join(" ").chars().take(300).collect();
+    line.trim_end_matches('.').to_owned()
+}
+
+/// What to know about the call whose answer is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// Name of the operation.
+    pub operation: &'static str,
+    /// Whether it may have changed something.
+    pub effect: Effect,
+    /// How long a maintenance is waited for whose end is not told.
+    pub maintenance_minutes: u16,
+}
+
+impl Asked {
+    /// The class of an outcome that says nothing about the effect.
+    pub fn unknown(&self) -> FailureClass {
+        match self.effect {
+            Effect::Read => FailureClass::Unavailable,
+            Effect::Write => FailureClass::InDoubt,
+        }
+    }
+
+    /// A success whose body cannot be read.
+    pub fn unreadable<K: Causes>(&self, why: &dyn std::fmt::Display) -> Refusal<K> {
+        let message = format!("{}: unreadable answer: {why}", self.operation);
+        Refusal { kind: K::OTHER, failure: Failure::new(self.unknown(), message) }
+    }
 }
 
 /// A call that did not succeed.

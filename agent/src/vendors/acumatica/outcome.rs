@@ -3,7 +3,8 @@
 //! members inside, a 429 may be plain text, and a page of HTML under any status is a site in maintenance or a session
 //! that is gone.
 
-use crate::vendors::answers::{self, Causes, lenient};
+pub(super) use crate::vendors::answers::Asked;
+use crate::vendors::answers::{self, Causes, lenient, one_line};
 use crate::vendors::http::{Answer, Effect, retry_after};
 use chrono::TimeDelta;
 use serde::Deserialize;
@@ -141,7 +142,7 @@ impl ErrorBody {
     pub(super) fn words(&self) -> String {
         const SAYS_NOTHING: &str = "An error has occurred";
         let telling =
-            self.texts().into_iter().map(tidy).find(|text| text != SAYS_NOTHING && !text.is_empty());
+            self.texts().into_iter().map(one_line).find(|text| text != SAYS_NOTHING && !text.is_empty());
         let words = telling.unwrap_or_else(|| "no message".to_owned());
         match self.error.as_str() {
             "" => words,
@@ -161,39 +162,7 @@ fn title(html: &str) -> String {
         html.get(from..to).map(str::trim).filter(|text| !text.is_empty())
     };
     let words = inner("title").or_else(|| inner("h1")).unwrap_or("a page of HTML");
-    format!("{} (HTML)", tidy(words))
-}
-
-/// One printable line of at most 300 characters, without a full stop.
-fn tidy(text: &str) -> String {
-    let words: Vec<&str> =
-        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
-    let line: String = words.join(" ").chars().take(300).collect();
-    line.trim_end_matches('.').to_owned()
-}
-
-/// What to know about the call whose answer is judged.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
-    pub(super) operation: &'static str,
-    pub(super) effect: Effect,
-    pub(super) maintenance_minutes: u16,
-}
-
-impl Asked {
-    /// The class of an outcome that says nothing about the effect.
-    fn unknown(&self) -> FailureClass {
-        match self.effect {
-            Effect::Read => FailureClass::Unavailable,
-            Effect::Write => FailureClass::InDoubt,
-        }
-    }
-
-    /// A 2xx whose body cannot be read.
-    pub(super) fn unreadable(&self, why: &dyn std::fmt::Display) -> Refusal {
-        let message = format!("{}: unreadable answer: {why}", self.operation);
-        Refusal { kind: Kind::Other, failure: Failure::new(self.unknown(), message) }
-    }
+    format!("{} (HTML)", one_line(words))
 }
 
 /// Whether an answer is a page for people, whatever its status.
@@ -335,7 +304,7 @@ impl FieldError {
     fn finding(&self) -> Finding {
         let field = if self.field.is_empty() { "document" } else { &self.field };
         let code = code_of(&self.field, &self.text);
-        Finding::document(code, field, self.value.clone(), tidy(&self.text), fix_of(code))
+        Finding::document(code, field, self.value.clone(), one_line(&self.text), fix_of(code))
     }
 }
 

@@ -3,7 +3,8 @@
 //! nothing, and a 5xx after a write says nothing about whether it took effect.
 
 use super::wire::Envelope;
-use crate::vendors::answers::{self, Causes, lenient};
+pub(super) use crate::vendors::answers::Asked;
+use crate::vendors::answers::{self, Causes, lenient, one_line};
 use crate::vendors::http::{Answer, Effect, retry_after};
 use chrono::TimeDelta;
 use quick_xml::events::Event;
@@ -87,11 +88,11 @@ impl ErrorBody {
         } else {
             Self { error_message: text.to_owned(), ..Self::default() }
         };
-        read.error_message = tidy(&read.error_message);
+        read.error_message = one_line(&read.error_message);
         read.error_type = read.error_type.trim().to_owned();
-        read.correlation_id = tidy(&read.correlation_id);
+        read.correlation_id = one_line(&read.correlation_id);
         for detail in &mut read.error_details {
-            detail.message = tidy(&detail.message);
+            detail.message = one_line(&detail.message);
         }
         read
     }
@@ -194,38 +195,6 @@ fn entity_text(entity: &str) -> &'static str {
     }
 }
 
-/// One printable line of at most 300 characters, without a full stop.
-fn tidy(text: &str) -> String {
-    let words: Vec<&str> =
-        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
-    let line: String = words.join(" ").chars().take(300).collect();
-    line.trim_end_matches('.').to_owned()
-}
-
-/// What to know about the call whose answer is judged.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
-    pub(super) operation: &'static str,
-    pub(super) effect: Effect,
-    pub(super) maintenance_minutes: u16,
-}
-
-impl Asked {
-    /// The class of an outcome that says nothing about the effect.
-    fn unknown(&self) -> FailureClass {
-        match self.effect {
-            Effect::Read => FailureClass::Unavailable,
-            Effect::Write => FailureClass::InDoubt,
-        }
-    }
-
-    /// A 200 whose body cannot be read.
-    pub(super) fn unreadable(&self, why: &dyn std::fmt::Display) -> Refusal {
-        let message = format!("{}: unreadable answer: {why}", self.operation);
-        Refusal { kind: Kind::Other, failure: Failure::new(self.unknown(), message) }
-    }
-}
-
 /// Judges an answer by status and body. `Ok` = the call was processed; whether it saved is [`saved`]'s question.
 pub(super) fn judge(asked: Asked, answer: &Answer) -> Result<(), Refusal> {
     if (200..300).contains(&answer.status) {
@@ -282,7 +251,8 @@ pub(super) fn saved(asked: Asked, envelope: &Envelope) -> Result<(), Refusal> {
         return Ok(());
     }
     let prompts = ["opMessage", "opMsgChkBankRef", "opChkRevMsg", "opDUAMsg"].map(|name| envelope.text(name));
-    let prompt = tidy(&prompts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; "));
+    let prompt =
+        one_line(&prompts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; "));
     let what = if failed {
         update_error(envelope)
     } else if prompt.is_empty() {
@@ -315,7 +285,7 @@ fn update_error(envelope: &Envelope) -> String {
     }
     let errors = envelope.return_obj.as_ref().and_then(|raw| serde_json::from_str::<Errors>(raw.get()).ok());
     let texts = errors.into_iter().flat_map(|errors| errors.rows);
-    tidy(&texts.map(|row| super::wire::text(&row, "ErrorText")).collect::<Vec<_>>().join("; "))
+    one_line(&texts.map(|row| super::wire::text(&row, "ErrorText")).collect::<Vec<_>>().join("; "))
 }
 
 /// The causes of a refusal, each with a code and a fix.
@@ -336,7 +306,7 @@ fn finding(detail: &Detail) -> Finding {
     Finding {
         code,
         line: None,
-        field: if place.is_empty() { "document".to_owned() } else { tidy(&place.join(".")) },
+        field: if place.is_empty() { "document".to_owned() } else { one_line(&place.join(".")) },
         value: String::new(),
         message: detail.message.clone(),
         fix: fix_of(code).to_owned(),
