@@ -102,22 +102,11 @@ impl Posting {
     /// The flow that has begun to book this record, where that is all that this posting waits for and nothing of it was
     /// ever sent.
     pub fn waits_for_flow(&self) -> Option<FlowId> {
-        match &self.state {
-            PostingState::Held(hold) if self.attempts == 0 && !hold.in_doubt => {
-                let other = |finding: &Finding| finding.code == FindingCode::BookedByOtherFlow;
-                let first = hold.findings.first().filter(|_| hold.findings.iter().all(other))?;
-                Some(FlowId::new(first.value.clone()))
-            }
-            PostingState::Planned
-            | PostingState::Claimed { .. }
-            | PostingState::InDoubt { .. }
-            | PostingState::Waiting { .. }
-            | PostingState::Posted { .. }
-            | PostingState::Acknowledged { .. }
-            | PostingState::Held(_)
-            | PostingState::Superseded { .. }
-            | PostingState::Handled { .. } => None,
-        }
+        let PostingState::Held(hold) = &self.state else { return None };
+        let other = |finding: &Finding| finding.code == FindingCode::BookedByOtherFlow;
+        let nothing_sent = self.attempts == 0 && !hold.in_doubt;
+        let first = hold.findings.first().filter(|_| nothing_sent && hold.findings.iter().all(other))?;
+        Some(FlowId::new(first.value.clone()))
     }
 
     /// Whether this posting, of another flow, may have booked what a record would book on a route.

@@ -79,6 +79,7 @@ impl<'de> Deserialize<'de> for Record {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <&RawValue>::deserialize(deserializer)?.get();
         let Row(members) = serde_json::from_str(text).map_err(D::Error::custom)?;
+        // A member is a part of the text, so the distance of their beginnings is its place there.
         let place = |raw: &RawValue| {
             let begins = raw.get().as_ptr().addr() - text.as_ptr().addr();
             begins..begins + raw.get().len()
